@@ -1,0 +1,8 @@
+//! Bytes that must be exactly right.
+//!
+//! This crate composes primitives of `aws-lc-rs` and implements none. It knows nothing of tenants, vaults, HTTP or
+//! disks, and has no clock: whoever verifies a time brings it.
+
+pub mod secret;
+
+pub use secret::{Reason, SecretBytes, SecretString};

@@ -1,0 +1,11 @@
+//! The few seams to the outside world. Each has one suite in `testkit` that every adapter passes.
+
+pub mod clock;
+pub mod entropy;
+pub mod log;
+pub mod store;
+
+pub use clock::Clock;
+pub use entropy::Entropy;
+pub use log::Log;
+pub use store::Store;
