@@ -3,6 +3,8 @@
 //! This crate composes primitives of `aws-lc-rs` and implements none. It knows nothing of tenants, vaults, HTTP or
 //! disks, and has no clock: whoever verifies a time brings it.
 
+pub mod digest;
+pub mod envelope;
 pub mod secret;
 
 pub use secret::{Reason, SecretBytes, SecretString};
