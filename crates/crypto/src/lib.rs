@@ -5,6 +5,8 @@
 
 pub mod digest;
 pub mod envelope;
+pub mod jose;
 pub mod secret;
+pub mod x509;
 
 pub use secret::{Reason, SecretBytes, SecretString};
