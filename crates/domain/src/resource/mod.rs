@@ -1,0 +1,3 @@
+//! The resource room: what can be scoped.
+
+pub mod scope;
