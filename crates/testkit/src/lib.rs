@@ -1,1 +1,3 @@
-//! Placeholder head.
+//! How we know: port suites, fakes and models. A development dependency only.
+
+pub mod suites;

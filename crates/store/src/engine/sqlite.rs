@@ -19,7 +19,7 @@ use rusqlite::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Batch, BatchError, Engine, EngineError, Expected, Mark, Notice, REVISION_BLOCK, Stored};
+use super::{Batch, BatchError, Engine, EngineError, Expected, Mark, REVISION_BLOCK, Stored};
 
 /// Batches that share one wait for the disk.
 const GROUP_MAX: usize = 256;
@@ -218,11 +218,11 @@ struct Writer {
     broken: OnceLock<String>,
 }
 
-/// What a caller hears after the commit, and how.
-enum Outcome {
-    Commit(Result<(), BatchError>, Option<Notice>, oneshot::Sender<Result<(), BatchError>>),
-    Settle(oneshot::Sender<Result<(), EngineError>>),
-    Reserve(Range<u64>, oneshot::Sender<Result<Range<u64>, EngineError>>),
+/// What became of a job, to be told after the commit.
+enum Done {
+    Applied,
+    Conflict,
+    Reserved(Range<u64>),
 }
 
 impl Writer {
@@ -250,37 +250,24 @@ impl Writer {
                 return group.drain(..).for_each(|job| refuse(job, &error));
             }
         };
-        let mut outcomes = Vec::with_capacity(group.len());
-        let mut failed = None;
-        let mut jobs = group.drain(..);
-        for job in jobs.by_ref() {
-            match apply(&transaction, job) {
-                Ok(outcome) => outcomes.push(outcome),
-                Err((job, error)) => {
-                    failed = Some(engine_error(error));
-                    refuse_with(job, &failed);
-                    break;
-                }
-            }
-        }
-        let result = match &failed {
-            None => transaction.commit().map_err(|error| Some(engine_error(error))),
+        let mut done = Vec::with_capacity(group.len());
+        let applied = group.iter().try_for_each(|job| {
+            done.push(apply(&transaction, job)?);
+            Ok(())
+        });
+        let result = match applied {
+            Ok(()) => transaction.commit().map_err(|error| (engine_error(error), true)),
             // A statement failed before the commit: nothing of the group has happened, and SQLite takes it all back.
-            Some(_) => Err(transaction.rollback().err().map(engine_error)),
+            Err(error) => Err((engine_error(error), transaction.rollback().is_err())),
         };
         match result {
-            Ok(()) => outcomes.into_iter().for_each(Outcome::tell),
-            Err(broken) => {
-                if let Some(error) = broken {
-                    tracing::error!(%error, "the store stops: a commit failed");
-                    let _ = self
-                        .broken
-                        .set(format!("the store stopped after a failed commit: {error}; restart it"));
-                    failed.get_or_insert(error);
+            Ok(()) => group.drain(..).zip(done).for_each(|(job, done)| answer(job, done)),
+            Err((error, broken)) => {
+                if broken {
+                    self.stop("commit", &error);
                 }
-                let error = failed.unwrap_or_else(stopped);
-                outcomes.into_iter().for_each(|outcome| outcome.take_back(&error));
-                jobs.for_each(|job| refuse(job, &error));
+                // Conflicts too: what they conflicted with may be what was just taken back.
+                group.drain(..).for_each(|job| refuse(job, &error));
             }
         }
     }
@@ -288,56 +275,43 @@ impl Writer {
     /// Moves the write-ahead log into the database, as far as readers allow.
     fn checkpoint(&self) {
         // SQLite's own automatic checkpoint ignores errors, and a failed fsync must never be tried again.
-        let done =
+        let moved =
             self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i32>(2));
-        match done {
-            Ok(_) => {}
-            Err(error) if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy)) => {}
-            Err(error) => {
-                tracing::error!(%error, "the store stops: a checkpoint failed");
-                let _ = self
-                    .broken
-                    .set(format!("the store stopped after a failed checkpoint: {error}; restart it"));
-            }
+        if let Err(error) = moved
+            && error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy)
+        {
+            self.stop("checkpoint", &engine_error(error));
         }
+    }
+
+    fn stop(&self, what: &str, error: &EngineError) {
+        tracing::error!(%error, "the store stops: a {what} failed");
+        // Only the first reason is the reason.
+        let _ =
+            self.broken.set(format!("the store stopped after a failed {what}: {error}; restart the server"));
     }
 }
 
-impl Outcome {
-    fn tell(self) {
-        // A caller that went away does not want its answer; whoever follows the store still wants the notice.
-        match self {
-            Self::Commit(result, notice, reply) => {
-                if let Some(notice) = notice {
-                    notice();
-                }
-                let _ = reply.send(result);
+/// Tells a caller, who may have gone away, and whoever follows the store, who has not.
+fn answer(job: Job, done: Done) {
+    match (job, done) {
+        (Job::Commit(batch, reply), Done::Applied) => {
+            if let Some(notice) = batch.notice {
+                notice();
             }
-            Self::Settle(reply) => {
-                let _ = reply.send(Ok(()));
-            }
-            Self::Reserve(block, reply) => {
-                let _ = reply.send(Ok(block));
-            }
+            let _ = reply.send(Ok(()));
         }
-    }
-
-    fn take_back(self, error: &EngineError) {
-        match self {
-            // A conflict was one whatever became of the group.
-            Self::Commit(Err(BatchError::Conflict), _, reply) => {
-                let _ = reply.send(Err(BatchError::Conflict));
-            }
-            Self::Commit(_, _, reply) => {
-                let _ = reply.send(Err(error.clone().into()));
-            }
-            Self::Settle(reply) => {
-                let _ = reply.send(Err(error.clone()));
-            }
-            Self::Reserve(_, reply) => {
-                let _ = reply.send(Err(error.clone()));
-            }
+        (Job::Commit(_, reply), _) => {
+            let _ = reply.send(Err(BatchError::Conflict));
         }
+        (Job::Settle(_, reply), _) => {
+            let _ = reply.send(Ok(()));
+        }
+        (Job::Reserve(reply), Done::Reserved(block)) => {
+            let _ = reply.send(Ok(block));
+        }
+        // Dropping the reply says that the store has stopped.
+        (Job::Reserve(_), _) => {}
     }
 }
 
@@ -355,27 +329,13 @@ fn refuse(job: Job, error: &EngineError) {
     }
 }
 
-fn refuse_with(job: Job, error: &Option<EngineError>) {
-    if let Some(error) = error {
-        refuse(job, error);
-    }
-}
-
-fn apply(transaction: &Transaction<'_>, job: Job) -> Result<Outcome, (Job, rusqlite::Error)> {
+fn apply(transaction: &Transaction<'_>, job: &Job) -> rusqlite::Result<Done> {
     match job {
-        Job::Commit(mut batch, reply) => match apply_batch(transaction, &batch) {
-            Ok(true) => Ok(Outcome::Commit(Ok(()), batch.notice.take(), reply)),
-            Ok(false) => Ok(Outcome::Commit(Err(BatchError::Conflict), None, reply)),
-            Err(error) => Err((Job::Commit(batch, reply), error)),
-        },
-        Job::Settle(before, reply) => match apply_settle(transaction, before) {
-            Ok(()) => Ok(Outcome::Settle(reply)),
-            Err(error) => Err((Job::Settle(before, reply), error)),
-        },
-        Job::Reserve(reply) => match apply_reserve(transaction) {
-            Ok(block) => Ok(Outcome::Reserve(block, reply)),
-            Err(error) => Err((Job::Reserve(reply), error)),
-        },
+        Job::Commit(batch, _) => {
+            Ok(if apply_batch(transaction, batch)? { Done::Applied } else { Done::Conflict })
+        }
+        Job::Settle(before, _) => apply_settle(transaction, *before).map(|()| Done::Applied),
+        Job::Reserve(_) => apply_reserve(transaction).map(Done::Reserved),
     }
 }
 

@@ -1,0 +1,3 @@
+//! One suite per port: what every adapter must do, run over each of them.
+
+pub mod store;
