@@ -11,3 +11,7 @@ pub mod json;
 pub mod keyvault;
 pub mod oauth;
 pub mod secret_text;
+//! There are no decisions and no clock here: a type says what the bytes mean, and whether they mean anything.
+
+pub mod imds;
+pub mod node;
