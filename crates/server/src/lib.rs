@@ -1,1 +1,9 @@
-//! Placeholder head.
+//! How the platform is reached: doors, routes, dialects; it decides nothing itself.
+//!
+//! Bytes come in through [`listen`] with the certificates of [`tls`], are bounded by [`limits`], find their service
+//! in [`http::plane`] and their handler in [`http::route`], and leave through [`http::reply`].
+
+pub mod adapters;
+pub mod http;
+pub mod limits;
+pub mod tls;
