@@ -47,7 +47,7 @@ impl Tree {
                     if !SKIPPED_DIRECTORIES.iter().any(|skipped| name == *skipped) {
                         pending.push(entry.path());
                     }
-                } else if kind.is_file() && entry.metadata()?.len() <= FILE_BYTES_MAX {
+                } else if kind.is_file() && name != ".git" && entry.metadata()?.len() <= FILE_BYTES_MAX {
                     let relative = entry.path().strip_prefix(root)?.to_string_lossy().into_owned();
                     if let Ok(text) = String::from_utf8(fs::read(entry.path())?) {
                         files.push(File::new(relative, text));

@@ -79,13 +79,13 @@ fn domain_may_not_bring_in_a_runtime() {
 
 #[test]
 fn a_banned_package_and_a_foreign_registry_are_refused() {
-    let lock = "[[package]]\nname = \"ring\"\nversion = \"0.17.0\"\n\
+    let lock = "[[package]]\nname = \"native-tls\"\nversion = \"0.2.0\"\n\
                 source = \"registry+https://github.com/rust-lang/crates.io-index\"\n\
                 [[package]]\nname = \"serde\"\nversion = \"1.0.0\"\nsource = \"registry+https://mirror.example/\"\n\
                 [[package]]\nname = \"rsa\"\nversion = \"0.10.0\"\n";
     check(
         &arrows::check(&Tree::of(&[("Cargo.lock", lock)])),
-        &[("Cargo.lock", "`ring`"), ("Cargo.lock", "only crates.io")],
+        &[("Cargo.lock", "`native-tls`"), ("Cargo.lock", "only crates.io")],
     );
 }
 
