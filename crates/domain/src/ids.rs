@@ -144,7 +144,9 @@ impl ObjectVersion {
     pub fn parse(raw: &str) -> Result<Self, Malformed> {
         let well_formed = raw.len() == 32 && raw.bytes().all(|b| b.is_ascii_hexdigit());
         let version = well_formed.then(|| Uuid::try_parse(raw).ok()).flatten();
-        version.map(Self).ok_or_else(|| Malformed::new("object version", raw, "must be 32 hexadecimal digits"))
+        version
+            .map(Self)
+            .ok_or_else(|| Malformed::new("object version", raw, "must be 32 hexadecimal digits"))
     }
 }
 

@@ -4,7 +4,20 @@
 //! pure) and *use cases* (asynchronous and dull): authorize, load, decide, commit.
 
 pub mod access;
+pub mod audit;
+pub mod directory;
+pub mod error;
+pub mod identity;
 pub mod ids;
+pub mod limits;
+pub mod platform;
 pub mod ports;
+pub mod record;
 pub mod resource;
 pub mod time;
+pub mod token;
+pub mod vault;
+pub mod world;
+
+pub use error::Fault;
+pub use platform::{Context, Platform, Settings};

@@ -191,6 +191,17 @@ actions! {
         WriteRoleDefinition = "Microsoft.Authorization/roleDefinitions/write",
         /// Delete a custom role definition.
         DeleteRoleDefinition = "Microsoft.Authorization/roleDefinitions/delete",
+
+        /// Found another tenant.
+        WriteTenant = "Microsoft.Directory/tenants/write",
+        /// Create a subscription in the tenant.
+        WriteSubscription = "Microsoft.Subscription/subscriptions/write",
+        /// Read applications, service principals and groups.
+        ReadDirectory = "Microsoft.Directory/directoryObjects/read",
+        /// Create or change an application, its credentials and its service principal.
+        WriteApplication = "Microsoft.Directory/applications/write",
+        /// Create or change a group.
+        WriteGroup = "Microsoft.Directory/groups/write",
     }
 }
 

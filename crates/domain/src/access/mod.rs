@@ -15,3 +15,4 @@ pub mod decide;
 pub mod facts;
 pub mod pattern;
 pub mod role;
+mod stored;

@@ -23,6 +23,9 @@ pub trait Log: Send + Sync {
     /// Queues `entry` without waiting for durability; used only for what recovery could reconstruct.
     fn append_later(&self, entry: Vec<u8>) -> Result<(), LogUnavailable>;
 
+    /// Returns once everything queued before is durable.
+    async fn flush(&self) -> Result<(), LogUnavailable>;
+
     /// Reads up to `limit` durable entries from `from` on, in order.
     async fn read(&self, from: Position, limit: usize) -> Result<Vec<(Position, Vec<u8>)>, LogUnavailable>;
 

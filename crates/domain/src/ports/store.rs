@@ -91,7 +91,12 @@ impl Key {
     }
 
     /// A record named by two segments.
-    pub fn nested(partition: Partition, kind: Kind, outer: impl Into<String>, inner: impl Into<String>) -> Self {
+    pub fn nested(
+        partition: Partition,
+        kind: Kind,
+        outer: impl Into<String>,
+        inner: impl Into<String>,
+    ) -> Self {
         Self { partition, kind, name: vec![outer.into(), inner.into()] }
     }
 }
@@ -174,7 +179,7 @@ pub enum Housekeeping {
 
 impl Commit {
     /// Changes per commit that every engine must carry.
-    pub const CHANGES_MAX: usize = 64;
+    pub const CHANGES_MAX: usize = 1_024;
 
     pub(crate) fn announced_by(position: Position) -> Self {
         Self { changes: Vec::new(), announced: Some(position) }
@@ -208,7 +213,9 @@ impl Commit {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum StoreError {
     /// Stored bytes are not what was written there: tampering or decay. Never a wrong value.
-    #[error("a stored record failed its integrity check ({0}); restore it from a backup and compare the audit log")]
+    #[error(
+        "a stored record failed its integrity check ({0}); restore it from a backup and compare the audit log"
+    )]
     Integrity(String),
     /// The engine cannot answer now.
     #[error("the store is unavailable: {0}")]

@@ -1,0 +1,62 @@
+//! Every size, count, lifetime and retry has its maximum here, with the unit in the name.
+
+use std::time::Duration;
+
+/// A secret's value; Key Vault documents 25 KB.
+pub const SECRET_VALUE_BYTES_MAX: usize = 25 * 1024;
+/// The `contentType` of a secret; Key Vault documents 255 characters.
+pub const CONTENT_TYPE_BYTES_MAX: usize = 255;
+/// Tags on one object; Key Vault documents 15.
+pub const TAGS_MAX: usize = 15;
+/// A tag's name; Key Vault documents 256 characters.
+pub const TAG_NAME_CHARS_MAX: usize = 256;
+/// A tag's value; Key Vault documents 256 characters.
+pub const TAG_VALUE_CHARS_MAX: usize = 256;
+/// Items in a page of a Key Vault list, which is also the default.
+pub const PAGE_ITEMS_MAX: usize = 25;
+/// Versions that one backup can carry; Key Vault documents 500.
+pub const BACKUP_VERSIONS_MAX: usize = 500;
+/// A backup blob as it comes back to `restore`.
+pub const BACKUP_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Shortest retention of soft-deleted objects; Key Vault documents 7 days.
+pub const RETENTION_DAYS_MIN: u32 = 7;
+/// Longest retention of soft-deleted objects and the default; Key Vault documents 90 days.
+pub const RETENTION_DAYS_MAX: u32 = 90;
+
+/// How often a use case loads and decides again when another change came first.
+pub const COMMIT_ATTEMPTS_MAX: usize = 16;
+/// Control-plane records of one tenant that are held in memory.
+pub const TENANT_RECORDS_MAX: usize = 200_000;
+/// Records read at once while a snapshot is loaded.
+pub const SNAPSHOT_PAGE: usize = 512;
+/// Tenants in a deployment.
+pub const TENANTS_MAX: usize = 1_000;
+
+/// How long an access token is valid.
+pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(3_600);
+/// Clock difference accepted for our own tokens.
+pub const TOKEN_SKEW: Duration = Duration::from_secs(60);
+/// Clock difference accepted for client assertions of the Azure SDKs.
+pub const ASSERTION_SKEW: Duration = Duration::from_secs(300);
+/// Longest life of a client assertion: Python's asynchronous client asks for 30 minutes, plus the clock difference.
+pub const ASSERTION_LIFETIME_MAX: Duration = Duration::from_secs(35 * 60);
+/// Verified tokens remembered by digest.
+pub const VERIFIED_TOKENS_MAX: u64 = 50_000;
+/// An access token as it is presented.
+pub const ACCESS_TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Default life of a generated client secret.
+pub const CLIENT_SECRET_LIFETIME: Duration = Duration::from_secs(180 * 86_400);
+/// Credentials of one application.
+pub const CREDENTIALS_MAX: usize = 32;
+/// Bindings of one identity.
+pub const BINDINGS_MAX: usize = 64;
+/// Members of one group.
+pub const GROUP_MEMBERS_MAX: usize = 10_000;
+
+/// Free text given by an administrator: display names, descriptions.
+pub const DISPLAY_NAME_BYTES_MAX: usize = 256;
+/// Tags on a control-plane resource; ARM documents 50.
+pub const RESOURCE_TAGS_MAX: usize = 50;
+
+/// Objects that one run of a background job touches.
+pub const JOB_BATCH_MAX: usize = 256;

@@ -1,0 +1,149 @@
+//! The platform: ports, settings and what is held in memory. Rooms add their use cases to it.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+use vouchsafe_crypto::envelope::Kek;
+
+use crate::access::action::Action;
+use crate::access::authorize::{Authorized, Denial};
+use crate::access::caller::Caller;
+use crate::audit::{Entry, Outcome, Recorded, Subject, Trail};
+use crate::error::Fault;
+use crate::ports::{Entropy, Log, Store};
+use crate::resource::scope::Scope;
+use crate::time::Timestamp;
+use crate::token::VerifiedTokens;
+use crate::token::audience::ServiceNames;
+use crate::world::{TenantSnapshot, Worlds};
+
+/// What holds for the whole deployment.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the token service is reached: scheme, host and port without a slash; the first is our own, the others are
+    /// names that the proxy answers for.
+    pub origins: Vec<String>,
+    /// The names of our own services.
+    pub services: ServiceNames,
+    /// Where new resources say they are when nobody says.
+    pub location: String,
+}
+
+impl Settings {
+    /// Our own origin.
+    pub fn origin(&self) -> &str {
+        self.origins.first().map_or("", String::as_str)
+    }
+}
+
+/// One request, as the audit log sees it.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Its id.
+    pub request: Uuid,
+    /// Where it came from.
+    pub from: Option<String>,
+    /// When it began.
+    pub now: Timestamp,
+}
+
+/// Everything that use cases need.
+pub struct Platform {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) trail: Trail,
+    pub(crate) worlds: Worlds,
+    pub(crate) tokens: VerifiedTokens,
+    pub(crate) backup_key: Kek,
+    settings: Settings,
+}
+
+impl Platform {
+    /// Loads every tenant and settles what a crash may have left open.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        log: Arc<dyn Log>,
+        entropy: Arc<dyn Entropy>,
+        backup_key: Kek,
+        settings: Settings,
+        now: Timestamp,
+    ) -> Result<Self, Fault> {
+        let trail = Trail::new(log);
+        let recovered = trail.recover(&*store, now).await?;
+        if recovered > 0 {
+            tracing::info!(recovered, "appended the outcomes of changes that a crash interrupted");
+        }
+        let worlds = Worlds::load(&*store).await?;
+        Ok(Self { store, entropy, trail, worlds, tokens: VerifiedTokens::default(), backup_key, settings })
+    }
+
+    /// What holds for the whole deployment.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What is held in memory of all tenants.
+    pub fn world(&self) -> arc_swap::Guard<Arc<crate::world::World>> {
+        self.worlds.now()
+    }
+
+    /// The audit trail, for reading and for the jobs that keep it.
+    pub fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
+    /// The store, for the jobs that keep it.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// Authorizes an action, and records the refusal before anybody hears of it.
+    pub(crate) async fn authorize<A: Action>(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        tenant: &TenantSnapshot,
+        scope: &Scope,
+    ) -> Result<Result<Authorized<A>, Box<Denial>>, Fault> {
+        match crate::access::authorize::authorize::<A>(caller, scope, tenant.facts()) {
+            Ok(proof) => Ok(Ok(proof)),
+            Err(denial) => {
+                let entry = entry_for(context, caller, A::ACTION.as_str(), scope.canonical())
+                    .outcome(Outcome::Denied, Some("no_assignment"));
+                self.trail.record(entry).await?;
+                Ok(Err(Box::new(denial)))
+            }
+        }
+    }
+
+    /// An entry for an authorized action.
+    pub(crate) fn entry<A: Action>(&self, context: &Context, proof: &Authorized<A>) -> Entry {
+        let mut entry = entry_for(context, proof.caller(), A::ACTION.as_str(), proof.scope().canonical());
+        entry.assignment = Some(proof.assignment().to_string());
+        entry
+    }
+
+    /// Records that an authorized action was refused by the state of its object, or failed.
+    pub(crate) async fn refused(
+        &self,
+        entry: Entry,
+        outcome: Outcome,
+        reason: &str,
+    ) -> Result<Recorded, Fault> {
+        self.trail.record(entry.outcome(outcome, Some(reason))).await
+    }
+}
+
+/// An entry that names the caller.
+pub(crate) fn entry_for(context: &Context, caller: &Caller, action: &str, resource: &str) -> Entry {
+    let subject = Subject {
+        tenant: Some(caller.tenant().to_string()),
+        oid: Some(caller.principal().to_string()),
+        appid: caller.client().map(|client| client.to_string()),
+        token: caller.token_id().map(str::to_owned),
+        by: if caller.token_id().is_some() { "bearer" } else { "kernel" }.to_owned(),
+    };
+    let mut entry = Entry::new(context.request, subject, action, resource, context.now);
+    entry.from = context.from.clone();
+    entry
+}

@@ -1,0 +1,151 @@
+//! What a presented access token proves to our own services.
+//!
+//! A token is verified with the keys of the tenant that owns the resource, and with no other. The result is remembered
+//! by the token's digest until it expires, but the state of the principal is asked anew each time.
+
+use std::sync::Arc;
+
+use vouchsafe_crypto::digest;
+use vouchsafe_crypto::jose::{Expected, verify};
+
+use super::audience::Service;
+use super::issue::issuer;
+use crate::access::caller::{Caller, Subject};
+use crate::ids::{ClientId, PrincipalId, TenantId};
+use crate::limits;
+use crate::platform::Platform;
+use crate::time::Timestamp;
+use crate::world::TenantSnapshot;
+
+/// Why a token does not open this door. Callers learn little: a new token is what helps in every case.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum BearerRefused {
+    /// AKV10032: another tenant's, or another issuer's.
+    #[error("invalid issuer; expected {expected}")]
+    Issuer {
+        /// The issuer that would be right.
+        expected: String,
+    },
+    /// For another service.
+    #[error("the token's audience is not this service")]
+    Audience,
+    /// Over.
+    #[error("the token has expired")]
+    Expired,
+    /// The principal does not exist any more, or is disabled.
+    #[error("the token's principal does not exist or is disabled")]
+    Principal,
+    /// Not a token of ours at all.
+    #[error("the token is malformed or its signature is not valid")]
+    Invalid,
+}
+
+struct Remembered {
+    tenant: TenantId,
+    service: Service,
+    kid: String,
+    expires: Timestamp,
+    caller: Caller,
+}
+
+/// Tokens verified before, by digest.
+pub struct VerifiedTokens(moka::sync::Cache<[u8; 32], Arc<Remembered>>);
+
+impl Default for VerifiedTokens {
+    fn default() -> Self {
+        Self(moka::sync::Cache::new(limits::VERIFIED_TOKENS_MAX))
+    }
+}
+
+impl Platform {
+    /// Who presents this token to a service in this tenant.
+    pub fn verify_bearer(
+        &self,
+        tenant: &TenantSnapshot,
+        service: Service,
+        token: &[u8],
+        now: Timestamp,
+    ) -> Result<Caller, BearerRefused> {
+        if token.len() > limits::ACCESS_TOKEN_BYTES_MAX {
+            return Err(BearerRefused::Invalid);
+        }
+        let digest = digest::sha256(token);
+        let remembered = match self.tokens.0.get(&digest) {
+            Some(remembered) => remembered,
+            None => {
+                let remembered = Arc::new(self.verify_anew(tenant, service, token, now)?);
+                self.tokens.0.insert(digest, remembered.clone());
+                remembered
+            }
+        };
+        // The same checks for a remembered token as for a new one: the full tuple, then the state of the world now.
+        if remembered.tenant != tenant.tenant().id {
+            return Err(BearerRefused::Issuer {
+                expected: issuer(self.settings().origin(), tenant.tenant().id),
+            });
+        }
+        if remembered.service != service {
+            return Err(BearerRefused::Audience);
+        }
+        if now >= remembered.expires.plus(limits::TOKEN_SKEW) {
+            return Err(BearerRefused::Expired);
+        }
+        if tenant.verification_key(&remembered.kid).is_none() {
+            return Err(BearerRefused::Invalid);
+        }
+        if !tenant.is_active(remembered.caller.principal()) {
+            return Err(BearerRefused::Principal);
+        }
+        Ok(remembered.caller.clone())
+    }
+
+    fn verify_anew(
+        &self,
+        tenant: &TenantSnapshot,
+        service: Service,
+        token: &[u8],
+        now: Timestamp,
+    ) -> Result<Remembered, BearerRefused> {
+        use vouchsafe_crypto::jose::Refused;
+
+        let id = tenant.tenant().id;
+        let expected_issuer = || BearerRefused::Issuer { expected: issuer(self.settings().origin(), id) };
+        let issuer_is_ours =
+            |presented: &str| self.settings().origins.iter().any(|origin| issuer(origin, id) == presented);
+        let audience_is_ours = |presented: &str| self.settings().services.service(presented) == Some(service);
+        let expected = Expected {
+            issuer: &issuer_is_ours,
+            audience: &audience_is_ours,
+            now_seconds: now.seconds(),
+            skew_seconds: limits::TOKEN_SKEW.as_secs(),
+        };
+        let keys = |kid: &str| tenant.verification_key(kid);
+        let verified = verify(token, &keys, &expected).map_err(|refused| match refused {
+            // A key that is not this tenant's is how another tenant's token looks from here.
+            Refused::UnknownKey | Refused::Issuer => expected_issuer(),
+            Refused::Audience => BearerRefused::Audience,
+            Refused::Expired => BearerRefused::Expired,
+            _ => BearerRefused::Invalid,
+        })?;
+        let text = |name: &str| verified.claim(name).and_then(|value| value.as_str()).map(str::to_owned);
+        let tid = text("tid").and_then(|raw| TenantId::parse(&raw).ok());
+        if tid != Some(id) {
+            return Err(expected_issuer());
+        }
+        let principal =
+            text("oid").and_then(|raw| PrincipalId::parse(&raw).ok()).ok_or(BearerRefused::Invalid)?;
+        Ok(Remembered {
+            tenant: id,
+            service,
+            kid: verified.kid().to_owned(),
+            expires: Timestamp::from_seconds(verified.expires()),
+            caller: Caller::from_verified(Subject {
+                tenant: id,
+                principal,
+                client: text("appid").and_then(|raw| ClientId::parse(&raw).ok()),
+                issuer: verified.issuer().to_owned(),
+                token_id: text("uti"),
+            }),
+        })
+    }
+}

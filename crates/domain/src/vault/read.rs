@@ -1,0 +1,80 @@
+//! Reading a secret's value: the hot path.
+
+use super::decide;
+use super::error::Error;
+use super::secret::{SecretHead, SecretVersion};
+use crate::access::action::GetSecret;
+use crate::access::caller::Caller;
+use crate::audit::{Outcome, Recorded};
+use crate::ids::{ObjectName, ObjectVersion, VaultName};
+use crate::platform::{Context, Platform};
+use crate::resource::Vault;
+use std::sync::Arc;
+use vouchsafe_crypto::SecretBytes;
+
+/// A secret with its value. It exists only together with a durable audit entry.
+pub struct ReadSecret {
+    /// The name as first written.
+    pub name: ObjectName,
+    /// The version that was read.
+    pub version: SecretVersion,
+    /// The vault it stands in.
+    pub vault: Arc<Vault>,
+    /// The role assignment that allowed it.
+    pub assignment: crate::ids::RoleAssignmentId,
+    value: SecretBytes,
+    _recorded: Recorded,
+}
+
+impl ReadSecret {
+    /// The value, on its way out.
+    pub fn into_value(self) -> SecretBytes {
+        self.value
+    }
+}
+
+impl Platform {
+    /// Reads a version of a secret, the current one if none is named.
+    pub async fn get_secret(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        vault: &VaultName,
+        name: &ObjectName,
+        version: Option<ObjectVersion>,
+    ) -> Result<ReadSecret, Error> {
+        let admitted = self.admit::<GetSecret>(context, caller, vault, Some(name)).await?;
+        let entry = self.entry(context, &admitted.proof);
+        let place = admitted.place(name);
+        let loaded = async {
+            let not_found = || Error::NotFound(name.to_string());
+            let head: SecretHead = self.load_head(&place).await?.ok_or_else(not_found)?.noun;
+            let found = match version {
+                None => head.current,
+                Some(version) if version == head.current.version => head.current,
+                Some(version) => {
+                    let missing = || Error::NotFound(format!("{name}/{version}"));
+                    self.load_version(&place, version).await?.ok_or_else(missing)?.noun
+                }
+            };
+            decide::readable(&found)?;
+            let value = self.load_value(&admitted.proof, &place, found.version).await?;
+            Ok((head.name, found, value))
+        };
+        match loaded.await {
+            Ok((name, version, value)) => {
+                let recorded = self.trail.record(entry.outcome(Outcome::Done, None)).await?;
+                let assignment = admitted.proof.assignment();
+                Ok(ReadSecret {
+                    name,
+                    version,
+                    vault: admitted.vault,
+                    assignment,
+                    value,
+                    _recorded: recorded,
+                })
+            }
+            Err(error) => self.record_refusal(entry, error).await,
+        }
+    }
+}
