@@ -93,6 +93,13 @@ impl Form {
         Ok(self.take(name)?.map(|mut value| std::mem::take(&mut *value)))
     }
 
+    /// Takes a whole number out.
+    pub fn take_number(&mut self, name: &'static str) -> Result<Option<u32>, BadForm> {
+        let problem = "must be a whole number that is not negative";
+        let digits = self.take_plain(name)?;
+        digits.map(|digits| digits.parse().map_err(|_| BadForm::Malformed { name, problem })).transpose()
+    }
+
     /// Whether a parameter is there, with or without a value.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(given, _)| given == name)

@@ -2,7 +2,6 @@
 
 mod answer;
 mod error;
-mod link;
 mod query;
 mod request;
 
@@ -11,7 +10,6 @@ pub use answer::{
     SecretBundle, SecretItem,
 };
 pub use error::{ErrorBody, ErrorDetail, InnerError};
-pub use link::{NextLink, SkipToken};
 pub use query::{QUERY_BUDGET, Query};
 pub use request::{RestoreRequest, SecretAttributesRequest, SetSecretRequest, UpdateSecretRequest};
 

@@ -5,10 +5,13 @@
 //! are not JSON. There are no decisions, no clock, no status codes and no sockets. A parser's error names the member
 //! or parameter in plain words, never quotes a value and never a Rust name, so that it may be shown to the caller.
 
+pub mod admin;
+pub mod arm;
 pub mod challenge;
 pub mod form;
 pub mod json;
 pub mod keyvault;
+pub mod link;
 pub mod oauth;
 pub mod secret_text;
 //! There are no decisions and no clock here: a type says what the bytes mean, and whether they mean anything.

@@ -1,7 +1,7 @@
 //! Text that travels but never prints: secret values, client secrets, assertions.
 //!
 //! A [`SecretText`] is read from a request and handed to whoever keeps it; it has no `Debug`, `Display`, `Clone`,
-//! `PartialEq` or `Serialize` of its own. The two shapes that answer with one (a secret bundle and a backup) write it
+//! `PartialEq` or `Serialize` of its own. The few shapes that answer with one (secret bundles, backups, tokens) write it
 //! with a function private to this crate.
 
 use std::io;

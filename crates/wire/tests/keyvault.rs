@@ -8,10 +8,11 @@ use vouchsafe_wire::challenge;
 use vouchsafe_wire::form::BadForm;
 use vouchsafe_wire::json::{BadBody, Budget};
 use vouchsafe_wire::keyvault::{
-    BackupSecretResult, DeletedSecretBundle, ErrorBody, NextLink, Page, Query, RecoveryLevel, RestoreRequest,
-    SecretAttributes, SecretAttributesRequest, SecretBundle, SecretItem, SetSecretRequest, SkipToken,
+    BackupSecretResult, DeletedSecretBundle, ErrorBody, Page, Query, RecoveryLevel, RestoreRequest,
+    SecretAttributes, SecretAttributesRequest, SecretBundle, SecretItem, SetSecretRequest,
     UpdateSecretRequest, identifier,
 };
+use vouchsafe_wire::link::{NextLink, SkipToken};
 use vouchsafe_wire::secret_text::SecretText;
 
 const BUDGET: Budget = Budget::new(64 * 1024);

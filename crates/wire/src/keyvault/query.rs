@@ -4,8 +4,7 @@
 //! client may add parameters of its own.
 
 use crate::form::{BadForm, Budget, Form};
-
-use super::SkipToken;
+use crate::link::SkipToken;
 
 /// How much a query may cost before anybody is authenticated.
 pub const QUERY_BUDGET: Budget = Budget { bytes_max: 8 * 1024, fields_max: 32 };
@@ -26,20 +25,8 @@ impl Query {
     pub fn parse(query: Option<&str>) -> Result<Self, BadForm> {
         let mut form = Form::parse(query.unwrap_or_default().as_bytes(), &QUERY_BUDGET)?;
         let api_version = form.take_plain("api-version")?;
-        let max_results = match form.take_plain("maxresults")? {
-            None => None,
-            Some(digits) => Some(digits.parse().map_err(|_| BadForm::Malformed {
-                name: "maxresults",
-                problem: "must be a whole number that is not negative",
-            })?),
-        };
-        let skip_token = match form.take_plain("$skiptoken")? {
-            None => None,
-            Some(token) => Some(SkipToken::parse(&token).ok_or(BadForm::Malformed {
-                name: "$skiptoken",
-                problem: "is not one that this service gave; begin again without it",
-            })?),
-        };
+        let max_results = form.take_number("maxresults")?;
+        let skip_token = SkipToken::take(&mut form)?;
         Ok(Self { api_version, max_results, skip_token })
     }
 }

@@ -1,11 +1,13 @@
 //! Links to the next page.
 //!
 //! A link is absolute, has the host and port that the client used, and repeats `maxresults`, because Python and JS
-//! follow it as it is.
+//! follow it as it is. Key Vault and ARM make them alike.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::form::{BadForm, Form};
 
 /// Everything but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -28,6 +30,14 @@ impl SkipToken {
     /// Reads a token; padding and the standard alphabet are not ours.
     pub fn parse(text: &str) -> Option<Self> {
         URL_SAFE_NO_PAD.decode(text).ok().map(Self)
+    }
+
+    /// Takes the token out of a query.
+    pub(crate) fn take(form: &mut Form) -> Result<Option<Self>, BadForm> {
+        let name = "$skiptoken";
+        let problem = "is not one that this service gave; begin again without it";
+        let token = form.take_plain(name)?;
+        token.map(|text| Self::parse(&text).ok_or(BadForm::Malformed { name, problem })).transpose()
     }
 
     /// The token as text.

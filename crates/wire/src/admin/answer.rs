@@ -1,0 +1,187 @@
+//! What the administration interface answers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::json::BadBody;
+
+/// What applying a desired state changed, or would change.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ApplyReport {
+    /// Whether nothing was really changed.
+    pub dry_run: bool,
+    /// One entry for each thing in the document, in the order of its effect.
+    pub changes: Vec<Change>,
+}
+
+/// What happened to one thing.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Change {
+    /// What kind of thing it is.
+    pub kind: Kind,
+    /// Its name, as the document says it.
+    pub name: String,
+    /// What was done.
+    pub action: Action,
+    /// Which members changed, or what else is worth knowing; one line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
+}
+
+/// The kinds of things in a desired state.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A tenant with its subscription.
+    Tenant,
+    /// A resource group.
+    ResourceGroup,
+    /// A vault.
+    Vault,
+    /// A user-assigned identity with its bindings.
+    Identity,
+    /// An application with its service principal.
+    Application,
+    /// A role of the operator's own.
+    CustomRole,
+    /// A role assignment.
+    RoleAssignment,
+}
+
+/// What was done to a thing.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It was not there.
+    Created,
+    /// It was there and different.
+    Updated,
+    /// It was there and as described.
+    Unchanged,
+}
+
+/// Where everything of one deployment is reached; also the line that `vouchsafe dev --json` prints when ready.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Endpoints {
+    /// The token service, without a tenant.
+    pub authority: String,
+    /// The id of the default tenant.
+    pub tenant: String,
+    /// The control plane.
+    pub arm: String,
+    /// Microsoft Graph.
+    pub graph: String,
+    /// What follows a vault's name and a dot.
+    pub vault_suffix: String,
+    /// The metadata endpoints of the agent, when one runs in the same process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imds: Option<String>,
+    /// The forward proxy, when one runs in the same process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// The certificate authority alone, PEM.
+    pub ca_file: String,
+    /// The certificate authority after the system's own, PEM.
+    pub ca_bundle: String,
+    /// The socket that these shapes travel on.
+    pub admin_socket: String,
+    /// Where everything is kept.
+    pub data: String,
+}
+
+/// How a server is.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// Whether it serves.
+    pub ready: bool,
+    /// Why it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// When it started, RFC 3339.
+    pub started_at: String,
+    /// Where it is reached.
+    pub endpoints: Endpoints,
+    /// How its audit log is.
+    pub log: LogStatus,
+}
+
+/// How an audit log is.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LogStatus {
+    /// How many entries are durable.
+    pub size: u64,
+    /// Up to which entry the newest signed checkpoint reaches.
+    pub checkpoint_size: u64,
+    /// The key that checkpoints are verified with, in the form of a signed note's verifier.
+    pub verifier: String,
+}
+
+/// A piece of the audit log.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct AuditTail {
+    /// The entries, in order.
+    pub entries: Vec<AuditEntry>,
+    /// Where to go on reading.
+    pub next: u64,
+}
+
+/// One entry of the audit log, for people and programs; what is not known is left out.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct AuditEntry {
+    /// Its place in the log, from zero.
+    pub position: u64,
+    /// When, RFC 3339.
+    pub time: String,
+    /// What was asked for, such as `Microsoft.KeyVault/vaults/secrets/getSecret/action`.
+    pub action: String,
+    /// How it went.
+    pub outcome: Outcome,
+    /// The tenant it happened in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// Who asked: an object id, or a local user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// What it was about, as a resource id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// Why it was allowed or refused: an assignment, or a code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The id that the caller saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// How an audited request went.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was recorded before it was done.
+    Intended,
+    /// It was done.
+    Succeeded,
+    /// It was not allowed.
+    Denied,
+    /// It was allowed and did not work.
+    Failed,
+}
+
+/// Why a request was refused.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Problem {
+    /// For programs, `snake_case`.
+    pub code: String,
+    /// For people: whose fault, and what to do.
+    pub message: String,
+    /// The member at fault, as `vaults[0].name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+}
+
+impl From<&BadBody> for Problem {
+    fn from(bad: &BadBody) -> Self {
+        Self { code: "bad_body".to_owned(), message: bad.to_string(), field: bad.path().map(str::to_owned) }
+    }
+}
