@@ -1,0 +1,1 @@
+"""The scenarios of conformance/scenarios.toml, by the same names with underscores."""

@@ -1,0 +1,272 @@
+"""Runs the scenario catalogue with unmodified Azure SDKs against a server of its own.
+
+Usage: run.py --language python [--language rust] [--only NAME] [--list]
+
+It starts `vouchsafe dev` on free ports with conformance/world.yaml, and then every scenario in a process of its own under
+`vouchsafe run --identity …`, so that the agent has to attest it. What a language cannot do is in scenarios.toml; what
+we cannot do is in known_gaps.toml, and both directions are checked: an unlisted failure fails the run, and so does
+a listed one that passes. The server's log is kept beside the scenario logs when --logs is given.
+
+Environment: VOUCHSAFE_BINARY (default target/debug/vouchsafe), CONFORMANCE_RUST (the Rust scenario program).
+"""
+
+import argparse
+import datetime
+import json
+import os
+import secrets
+import select
+import signal
+import string
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import NameOID
+
+HERE = Path(__file__).resolve().parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"))
+BINARY = os.environ.get("VOUCHSAFE_BINARY", str(TARGET / "debug" / "vouchsafe"))
+PROGRAMS = {
+    "python": [sys.executable, str(HERE / "python" / "scenario.py")],
+    "rust": [os.environ.get("CONFORMANCE_RUST", str(TARGET / "debug" / "vouchsafe-conformance"))],
+}
+REMOVED = {
+    "app-service": ["AZURE_POD_IDENTITY_AUTHORITY_HOST"],
+    "pod-identity": ["IDENTITY_ENDPOINT", "IDENTITY_HEADER"],
+    "proxy": ["AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"],
+}
+READY_SECONDS = 30
+SCENARIO_SECONDS = 180
+
+
+def main():
+    arguments = parse()
+    scenarios = tomllib.loads((HERE / "scenarios.toml").read_text())["scenario"]
+    gaps = tomllib.loads((HERE / "known_gaps.toml").read_text()).get("gap", [])
+    check_catalogue(scenarios, gaps)
+    chosen = [
+        (scenario, language)
+        for language in arguments.language
+        for scenario in scenarios
+        if language in scenario["languages"] and arguments.only in (None, scenario["name"])
+    ]
+    if arguments.list:
+        for scenario, language in chosen:
+            print(f"{language:8}{scenario['name']:44}{scenario['what']}")
+        return 0
+    if not chosen:
+        sys.exit(f"no scenario is called `{arguments.only}`; --list shows them")
+    with tempfile.TemporaryDirectory(prefix="vouchsafe-conformance-") as directory:
+        logs = Path(arguments.logs or directory)
+        logs.mkdir(parents=True, exist_ok=True)
+        with Server(Path(directory), logs) as server:
+            world = prepare(server, Path(directory))
+            return report([run(server, world, logs, *each) for each in chosen], gaps)
+
+
+def parse():
+    parser = argparse.ArgumentParser(description="Runs the scenarios with unmodified Azure SDKs.")
+    parser.add_argument("--language", action="append", choices=sorted(PROGRAMS), required=True)
+    parser.add_argument("--only", metavar="NAME")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--logs", metavar="DIRECTORY", help="keep the logs there")
+    return parser.parse_args()
+
+
+def check_catalogue(scenarios, gaps):
+    """The catalogue and the gaps must agree before anything is run."""
+    names = [scenario["name"] for scenario in scenarios]
+    problems = [f"`{name}` is listed twice in scenarios.toml" for name in set(names) if names.count(name) > 1]
+    for scenario in scenarios:
+        missing = set(PROGRAMS) - set(scenario["languages"])
+        if missing and "why" not in scenario:
+            problems.append(f"`{scenario['name']}` leaves out {', '.join(missing)} without a `why`")
+    for gap in gaps:
+        if not gap.get("reason"):
+            problems.append(f"the gap `{gap.get('scenario')}` has no reason")
+        if not any(s["name"] == gap.get("scenario") and gap.get("language") in s["languages"] for s in scenarios):
+            problems.append(f"the gap `{gap.get('scenario')}` for {gap.get('language')} is about no scenario")
+    if problems:
+        sys.exit("\n".join(problems))
+
+
+class Server:
+    """One `vouchsafe dev`, with the lines of its log in a file, ended when the block ends."""
+
+    def __init__(self, directory, logs):
+        self.directory = directory
+        self.log = logs / "server.log"
+
+    def __enter__(self):
+        make_certificates(self.directory)
+        template = string.Template((HERE / "world.yaml").read_text())
+        applied = self.directory / "world.yaml"
+        applied.write_text(template.substitute(certificate_public=self.directory / "registered.crt"))
+        started = time.monotonic()
+        self.stderr = open(self.log, "wb")
+        self.process = subprocess.Popen(
+            [BINARY, "dev", "--data", str(self.directory / "data"), "--port", "0", "--apply", str(applied), "--json"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self.stderr,
+        )
+        try:
+            ready, _, _ = select.select([self.process.stdout], [], [], READY_SECONDS)
+            line = self.process.stdout.readline() if ready else b""
+            if not line:
+                raise RuntimeError(f"the server was not ready in {READY_SECONDS} s")
+            self.facts = json.loads(line)
+        except (RuntimeError, ValueError) as error:
+            self.__exit__()
+            sys.exit(f"{error}; its log:\n{self.log.read_text(errors='replace')[-4000:]}")
+        print(f"server ready after {1000 * (time.monotonic() - started):.0f} ms: {self.facts['authority']}")
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                print("warning: the server did not end within 20 s of SIGTERM, so it was killed")
+                self.process.kill()
+                self.process.wait()
+        self.stderr.close()
+
+    def cli(self, *arguments, stdin=None):
+        """Runs the command line against this server; it is the operator, known by the admin socket's peer."""
+        command = [BINARY, "--socket", self.facts["admin_socket"], *arguments]
+        done = subprocess.run(command, input=stdin, capture_output=True, timeout=60, check=False)
+        if done.returncode != 0:
+            sys.exit(f"`{' '.join(command)}` failed:\n{done.stderr.decode(errors='replace')}")
+        return done.stdout
+
+
+def prepare(server, directory):
+    """Seeds what readers read, and writes down the world for the scenarios."""
+    value = f"seeded {secrets.token_urlsafe(18)}"
+    value_file = directory / "seeded-value"
+    value_file.write_text(value)
+    server.cli("secret", "set", "seeded", "--vault", "conformance-a", "--value-file", str(value_file))
+    value_file.unlink()
+    identities = {
+        identity["name"]: {
+            "client_id": identity["clientId"],
+            "principal_id": identity["principalId"],
+            "resource_id": identity["id"],
+        }
+        for identity in json.loads(server.cli("-o", "json", "identity", "list"))
+    }
+    applications = json.loads(server.cli("-o", "json", "identity", "list", "--applications"))
+    application = next(each for each in applications if each["name"] == "certificate-application")
+    world = {
+        "tenant": server.facts["tenant"],
+        "authority": server.facts["authority"],
+        "vault_suffix": server.facts["vault_suffix"],
+        "vaults": ["conformance-a", "conformance-b"],
+        "seeded_name": "seeded",
+        "seeded_value": value,
+        "identities": identities,
+        "application_client_id": application["clientId"],
+        "certificate_pem": str(directory / "registered.pem"),
+        "certificate_pkcs12": str(directory / "registered.p12"),
+        "unregistered_certificate_pem": str(directory / "unregistered.pem"),
+        "unregistered_certificate_pkcs12": str(directory / "unregistered.p12"),
+    }
+    path = directory / "world.json"
+    path.write_text(json.dumps(world, indent=2))
+    return path
+
+
+def make_certificates(directory):
+    """A registered and an unregistered certificate, as PEM for one client and PKCS #12 for the other."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    for kind in ("registered", "unregistered"):
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{kind} application")])
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(minutes=5))
+            .not_valid_after(now + datetime.timedelta(days=2))
+            .sign(key, hashes.SHA256())
+        )
+        public = certificate.public_bytes(serialization.Encoding.PEM)
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        (directory / f"{kind}.crt").write_bytes(public)
+        (directory / f"{kind}.pem").write_bytes(private + public)
+        bundle = pkcs12.serialize_key_and_certificates(b"", key, certificate, None, serialization.NoEncryption())
+        (directory / f"{kind}.p12").write_bytes(bundle)
+
+
+def run(server, world, logs, scenario, language):
+    """Runs one scenario in a process that the agent must attest; answers with how it ended."""
+    program = [*PROGRAMS[language], scenario["name"]]
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AZURE_", "IDENTITY_", "MSI_")) and not name.lower().endswith("_proxy")
+    }
+    environment["CONFORMANCE_WORLD"] = str(world)
+    # Blocks are written as they come, so that a hang shows how far it got.
+    environment["PYTHONUNBUFFERED"] = "1"
+    under = [BINARY, "--socket", server.facts["admin_socket"], "run", "--identity"]
+    started = time.monotonic()
+    if scenario["identity"] == "nobody":
+        # The whole environment of an attested process, and none of its descent.
+        shown = subprocess.run([*under, "officer", "--", "env", "-0"], env=environment, capture_output=True, timeout=60)
+        environment = dict(line.split("=", 1) for line in shown.stdout.decode().split("\0") if "=" in line)
+        for name in REMOVED[scenario["environment"]]:
+            environment.pop(name, None)
+        command = program
+    else:
+        removed = [part for name in REMOVED[scenario["environment"]] for part in ("-u", name)]
+        command = [*under, scenario["identity"], "--", "env", *removed, *program]
+    log = logs / f"{language}-{scenario['name']}.log"
+    with open(log, "wb") as output:
+        try:
+            code = subprocess.run(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=SCENARIO_SECONDS
+            ).returncode
+        except subprocess.TimeoutExpired:
+            output.write(f"\nstopped after {SCENARIO_SECONDS} s\n".encode())
+            code = 124
+    seconds = time.monotonic() - started
+    print(f"{'ok  ' if code == 0 else 'FAIL'} {language:8}{scenario['name']:44}{seconds:6.1f} s", flush=True)
+    if code != 0:
+        print("".join(f"     | {line}\n" for line in log.read_text(errors="replace").splitlines()[-25:]), flush=True)
+    return scenario["name"], language, code == 0
+
+
+def report(results, gaps):
+    """Compares the results with the known gaps, both ways."""
+    listed = {(gap["scenario"], gap["language"]): gap["reason"] for gap in gaps}
+    broken = [each for each in results if not each[2] and each[:2] not in listed]
+    healed = [each for each in results if each[2] and each[:2] in listed]
+    known = [each for each in results if not each[2] and each[:2] in listed]
+    for name, language, _ in known:
+        print(f"known gap: {language} {name}: {listed[name, language]}")
+    for name, language, _ in healed:
+        print(f"to mend: {language} {name} passes now: take its line out of known_gaps.toml")
+    for name, language, _ in broken:
+        print(f"to mend: {language} {name} fails")
+    passed = sum(1 for each in results if each[2])
+    print(f"{passed} of {len(results)} scenarios pass, {len(known)} known gaps, {len(broken)} failures")
+    return 1 if broken or healed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
