@@ -6,4 +6,6 @@
 pub mod adapters;
 pub mod http;
 pub mod limits;
+pub mod listen;
+pub mod telemetry;
 pub mod tls;

@@ -8,12 +8,6 @@ pub const PATH_BYTES_MAX: usize = 2048;
 /// The most segments a request path may have.
 pub const PATH_SEGMENTS_MAX: usize = 32;
 
-/// The longest query string, in bytes as sent.
-pub const QUERY_BYTES_MAX: usize = 8192;
-
-/// The most parameters in a query string or a form.
-pub const QUERY_PARAMETERS_MAX: usize = 128;
-
 /// The longest `Host` header; a DNS name with a port fits.
 pub const HOST_BYTES_MAX: usize = 260;
 

@@ -1,24 +1,18 @@
-//! Request paths and query strings, read strictly and once (RFC 3986 §2.1, §3.3, §3.4).
+//! Request paths, read strictly and once (RFC 3986 §2.1, §3.3).
 //!
 //! What a proxy in front of us and we could read differently is refused instead of repaired: encoded slashes, dot
-//! segments, control characters, text that is not UTF-8. Names are decoded, because clients encode them too
-//! (`api%2Dversion`).
+//! segments, control characters, text that is not UTF-8. Query strings are the wire floor's.
 
 use std::borrow::Cow;
 
-use crate::limits::{PATH_BYTES_MAX, PATH_SEGMENTS_MAX, QUERY_BYTES_MAX, QUERY_PARAMETERS_MAX};
+use crate::limits::{PATH_BYTES_MAX, PATH_SEGMENTS_MAX};
 
-/// Why a path or a query string is refused.
+/// Why a path is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadUri {
     /// More bytes or segments than any address here has.
     #[error("the path is too long: at most {PATH_BYTES_MAX} bytes in {PATH_SEGMENTS_MAX} segments")]
     PathTooLong,
-    /// More bytes or parameters than any query here has.
-    #[error(
-        "the query string is too long: at most {QUERY_BYTES_MAX} bytes and {QUERY_PARAMETERS_MAX} parameters"
-    )]
-    QueryTooLong,
     /// It does not begin with a slash.
     #[error("the path must begin with a slash")]
     NotAbsolute,
@@ -37,27 +31,23 @@ pub enum BadUri {
 }
 
 /// Decodes percent escapes into UTF-8 without control characters.
-fn decode(raw: &str, plus_is_space: bool) -> Result<Cow<'_, str>, BadUri> {
-    let plain = raw.bytes().all(|b| b != b'%' && (b != b'+' || !plus_is_space));
-    let text = if plain {
-        Cow::Borrowed(raw)
-    } else {
-        let mut bytes = Vec::with_capacity(raw.len());
-        let mut rest = raw.bytes();
-        while let Some(byte) = rest.next() {
-            bytes.push(match byte {
-                b'%' => {
-                    let mut digit = || rest.next().and_then(|b| char::from(b).to_digit(16));
-                    let (Some(high), Some(low)) = (digit(), digit()) else { return Err(BadUri::Escape) };
-                    u8::try_from(high * 16 + low).map_err(|_| BadUri::Escape)?
-                }
-                b'+' if plus_is_space => b' ',
-                byte => byte,
-            });
-        }
-        Cow::Owned(String::from_utf8(bytes).map_err(|_| BadUri::Utf8)?)
-    };
-    Ok(text)
+fn decode(raw: &str) -> Result<Cow<'_, str>, BadUri> {
+    if !raw.contains('%') {
+        return Ok(Cow::Borrowed(raw));
+    }
+    let mut bytes = Vec::with_capacity(raw.len());
+    let mut rest = raw.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let mut digit = || rest.next().and_then(|b| char::from(b).to_digit(16));
+                let (Some(high), Some(low)) = (digit(), digit()) else { return Err(BadUri::Escape) };
+                u8::try_from(high * 16 + low).map_err(|_| BadUri::Escape)?
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| BadUri::Utf8)
 }
 
 /// The decoded segments of a path; one trailing slash is gone, other empty segments are kept.
@@ -80,7 +70,7 @@ impl<'a> Segments<'a> {
             if segments.len() == PATH_SEGMENTS_MAX {
                 return Err(BadUri::PathTooLong);
             }
-            let segment = decode(raw, false)?;
+            let segment = decode(raw)?;
             // SECURITY: a segment that decodes to more than a segment would name another resource downstream.
             if segment.chars().any(|c| c.is_control() || c == '/' || c == '\\') {
                 return Err(BadUri::Character);
@@ -98,64 +88,6 @@ impl<'a> Segments<'a> {
         &self.0
     }
 }
-
-/// The decoded parameters of a query string or a form, in order.
-#[derive(Clone, Default, Eq, PartialEq)]
-pub struct Parameters(Vec<(String, String)>);
-
-impl Parameters {
-    /// Reads a raw query string, or nothing.
-    pub fn from_query(raw: Option<&str>) -> Result<Self, BadUri> {
-        let raw = raw.unwrap_or_default();
-        if raw.len() > QUERY_BYTES_MAX {
-            return Err(BadUri::QueryTooLong);
-        }
-        Self::parse(raw)
-    }
-
-    /// Reads `application/x-www-form-urlencoded` text whose size the body limit has already bounded.
-    pub fn from_form(raw: &str) -> Result<Self, BadUri> {
-        Self::parse(raw)
-    }
-
-    fn parse(raw: &str) -> Result<Self, BadUri> {
-        let mut parameters = Vec::new();
-        for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
-            if parameters.len() == QUERY_PARAMETERS_MAX {
-                return Err(BadUri::QueryTooLong);
-            }
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            parameters.push((decode(name, true)?.into_owned(), decode(value, true)?.into_owned()));
-        }
-        Ok(Self(parameters))
-    }
-
-    /// The first value of a parameter; names ignore ASCII case, as Azure's do.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
-    }
-
-    /// The only value of a parameter, or `Err` when it is given more than once (RFC 6749 §3.1).
-    pub fn single(&self, name: &str) -> Result<Option<&str>, Repeated> {
-        let mut values = self.all(name);
-        let first = values.next();
-        if values.next().is_some() { Err(Repeated) } else { Ok(first) }
-    }
-
-    /// Every parameter in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
-    fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
-        self.iter().filter(move |(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    }
-}
-
-/// Says that a parameter was given more than once.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the parameter is given more than once")]
-pub struct Repeated;
 
 #[cfg(test)]
 mod tests {
@@ -207,29 +139,12 @@ mod tests {
         assert!(segments(&"/a".repeat(32)).is_ok());
     }
 
-    #[test]
-    fn query_names_may_be_encoded_and_ignore_case() {
-        let query =
-            Parameters::from_query(Some("api%2Dversion=7.4&$filter=a+eq%20%27b%27&Max=1&max=2&x")).unwrap();
-        assert_eq!(query.text("api-version"), Some("7.4"));
-        assert_eq!(query.text("API-Version"), Some("7.4"));
-        assert_eq!(query.text("$filter"), Some("a eq 'b'"));
-        assert_eq!(query.text("x"), Some(""));
-        assert_eq!(query.text("y"), None);
-        assert_eq!(query.single("max"), Err(Repeated));
-        assert_eq!(query.single("y"), Ok(None));
-        assert_eq!(Parameters::from_query(Some("a=%ff")).err(), Some(BadUri::Utf8));
-        assert_eq!(Parameters::from_query(Some(&"a&".repeat(129))).err(), Some(BadUri::QueryTooLong));
-        assert_eq!(Parameters::from_query(Some(&"a".repeat(8193))).err(), Some(BadUri::QueryTooLong));
-    }
-
     proptest! {
         #[test]
         fn reading_never_panics_and_never_yields_a_slash(raw in "[/a%0-9.+&=\\\\é]{0,60}|.{0,60}") {
             if let Ok(path) = Segments::parse(&raw) {
                 prop_assert!(path.as_slice().iter().all(|s| !s.contains('/') && s != ".." && s != "."));
             }
-            let _ = Parameters::from_query(Some(&raw)).map(|query| query.iter().count());
         }
     }
 }

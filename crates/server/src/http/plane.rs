@@ -28,6 +28,30 @@ pub const PUBLIC_GRAPH_HOST: &str = "graph.microsoft.com";
 /// Microsoft's vault parent.
 pub const PUBLIC_VAULT_SUFFIX: &str = "vault.azure.net";
 
+/// A process on this machine, as the kernel names it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct KernelPeer {
+    /// The user.
+    pub uid: u32,
+    /// The primary group.
+    pub gid: u32,
+    /// The process, when the kernel tells.
+    pub pid: Option<i32>,
+}
+
+/// How a request arrived.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Connection {
+    /// Which door.
+    pub door: Door,
+    /// The other end, on TCP.
+    pub remote: Option<std::net::SocketAddr>,
+    /// Whether the bytes were encrypted on the way.
+    pub tls: bool,
+    /// The process at the other end, on the administrators' socket.
+    pub peer: Option<KernelPeer>,
+}
+
 /// The kinds of door a request can come through.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Door {
@@ -256,21 +280,24 @@ fn captured(origin: Origin, path: &str) -> Result<Address, BadHost> {
 }
 
 fn first_segment(path: &str) -> &str {
-    let path = path.trim_start_matches('/');
+    let path = path.strip_prefix('/').unwrap_or(path);
     path.split_once('/').map_or(path, |(first, _)| first)
 }
 
 /// On our own names the first segment tells the services apart; whatever is no other service's is a tenant.
 fn plane_of_path(path: &str) -> (Plane, &'static str) {
-    let first = first_segment(path);
-    let arm = ["subscriptions", "tenants", "providers"];
-    match first {
+    match first_segment(path) {
         "healthz" | "readyz" | "metrics" | "metadata" => (Plane::Operations, ""),
         "graph" => (Plane::Graph, "/graph"),
         "v1.0" => (Plane::Graph, ""),
         "node" => (Plane::Node, ""),
-        _ if arm.iter().any(|word| word.eq_ignore_ascii_case(first)) => (Plane::Arm, ""),
-        _ => (Plane::Entra, ""),
+        _ => {
+            // SDKs put an id that begins with a slash after a base that ends with one.
+            let first = first_segment(path.trim_start_matches('/'));
+            let arm = ["subscriptions", "tenants", "providers"];
+            let is_arm = arm.iter().any(|word| word.eq_ignore_ascii_case(first));
+            (if is_arm { Plane::Arm } else { Plane::Entra }, "")
+        }
     }
 }
 
