@@ -43,6 +43,7 @@ REMOVED = {
     "pod-identity": ["IDENTITY_ENDPOINT", "IDENTITY_HEADER"],
     "proxy": ["AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"],
 }
+CERTIFICATE_PASSWORD = "of a bundle that lives for one run"
 READY_SECONDS = 30
 SCENARIO_SECONDS = 180
 
@@ -121,6 +122,8 @@ class Server:
         try:
             ready, _, _ = select.select([self.process.stdout], [], [], READY_SECONDS)
             line = self.process.stdout.readline() if ready else b""
+            if not line and ready:
+                raise RuntimeError(f"the server ended with {self.process.wait()} before it was ready")
             if not line:
                 raise RuntimeError(f"the server was not ready in {READY_SECONDS} s")
             self.facts = json.loads(line)
@@ -180,6 +183,7 @@ def prepare(server, directory):
         "certificate_pkcs12": str(directory / "registered.p12"),
         "unregistered_certificate_pem": str(directory / "unregistered.pem"),
         "unregistered_certificate_pkcs12": str(directory / "unregistered.p12"),
+        "certificate_password": CERTIFICATE_PASSWORD,
     }
     path = directory / "world.json"
     path.write_text(json.dumps(world, indent=2))
@@ -208,7 +212,9 @@ def make_certificates(directory):
         )
         (directory / f"{kind}.crt").write_bytes(public)
         (directory / f"{kind}.pem").write_bytes(private + public)
-        bundle = pkcs12.serialize_key_and_certificates(b"", key, certificate, None, serialization.NoEncryption())
+        # Without encryption there is no integrity code either, and OpenSSL refuses to read that.
+        encryption = serialization.BestAvailableEncryption(CERTIFICATE_PASSWORD.encode())
+        bundle = pkcs12.serialize_key_and_certificates(b"", key, certificate, None, encryption)
         (directory / f"{kind}.p12").write_bytes(bundle)
 
 
@@ -221,7 +227,9 @@ def run(server, world, logs, scenario, language):
         if not name.startswith(("AZURE_", "IDENTITY_", "MSI_")) and not name.lower().endswith("_proxy")
     }
     environment["CONFORMANCE_WORLD"] = str(world)
-    # Blocks are written as they come, so that a hang shows how far it got.
+    if scenario["name"] == "certificate-credential-own-authority":
+        environment["AZURE_AUTHORITY_HOST"] = server.facts["authority"]
+    # Lines are written as they come, so that a hang shows how far it got.
     environment["PYTHONUNBUFFERED"] = "1"
     under = [BINARY, "--socket", server.facts["admin_socket"], "run", "--identity"]
     started = time.monotonic()

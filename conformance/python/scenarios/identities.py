@@ -79,7 +79,7 @@ def certificate_credential():
 def certificate_credential_own_authority():
     # Instance discovery cannot know a private authority, so this client's way to one by environment alone is the
     # authority kind without discovery: the tenant called `adfs`.
-    os.environ["AZURE_AUTHORITY_HOST"] = AUTHORITY
+    equal(os.environ["AZURE_AUTHORITY_HOST"], AUTHORITY)
     credential = CertificateCredential("adfs", WORLD["application_client_id"], WORLD["certificate_pem"])
     reads_the_seeded_secret(client(credential=credential))
 

@@ -1,0 +1,69 @@
+//! Runs one scenario of `conformance/scenarios.toml` by its name, inside the process that the agent attests.
+//!
+//! The clients are Microsoft's crates as published. The world (addresses, names, ids, files) is the JSON file that
+//! `CONFORMANCE_WORLD` names; `conformance/run.py` writes it and compares the results with the known gaps.
+
+mod identities;
+mod refusals;
+mod secrets;
+mod world;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::world::World;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let name = std::env::args().nth(1).unwrap_or_default();
+    match run(&name).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(name: &str) -> Result<()> {
+    let world = &World::read()?;
+    match name {
+        "managed-identity-app-service" => identities::app_service(world).await,
+        "managed-identity-proxy-only" => identities::proxy_only(world).await,
+        "managed-identity-by-client-id" => identities::by_client_id(world).await,
+        "managed-identity-of-another-is-refused" => identities::of_another_is_refused(world).await,
+        "unattested-process-gets-no-token" => identities::unattested_process_gets_no_token().await,
+        "token-for-another-audience" => identities::token_for_another_audience(world).await,
+        "certificate-credential" => identities::certificate_credential(world).await,
+        "certificate-credential-own-authority" => {
+            identities::certificate_credential_own_authority(world).await
+        }
+        "unregistered-certificate-is-refused" => identities::unregistered_certificate_is_refused(world).await,
+        "secret-set-and-get" => secrets::set_and_get(world).await,
+        "secret-attributes" => secrets::attributes(world).await,
+        "secret-odd-values" => secrets::odd_values(world).await,
+        "secret-too-long-is-refused" => secrets::too_long_is_refused(world).await,
+        "secret-versions" => secrets::versions(world).await,
+        "secret-update" => secrets::update(world).await,
+        "secret-list-over-pages" => secrets::list_over_pages(world).await,
+        "secret-not-found" => secrets::not_found(world).await,
+        "secret-delete-and-recover" => secrets::delete_and_recover(world).await,
+        "secret-purge" => secrets::purge(world).await,
+        "secret-deleted-list-over-pages" => secrets::deleted_list_over_pages(world).await,
+        "secret-name-of-a-deleted-one-is-taken" => secrets::name_of_a_deleted_one_is_taken(world).await,
+        "secret-backup-and-restore" => secrets::backup_and_restore(world).await,
+        "secret-restore-onto-itself-is-refused" => secrets::restore_onto_itself_is_refused(world).await,
+        "secret-damaged-backup-is-refused" => secrets::damaged_backup_is_refused(world).await,
+        "secret-disabled-cannot-be-read" => secrets::disabled_cannot_be_read(world).await,
+        "secret-outside-its-dates-can-be-read" => secrets::outside_its_dates_can_be_read(world).await,
+        "no-role-names-the-data-action" => refusals::no_role_names_the_data_action(world).await,
+        "reader-cannot-write" => refusals::reader_cannot_write(world).await,
+        "role-on-one-vault-is-no-role-on-another" => {
+            refusals::role_on_one_vault_is_no_role_on_another(world).await
+        }
+        "unknown-vault" => refusals::unknown_vault(world).await,
+        "async-many-at-once" => secrets::many_at_once(world).await,
+        _ => bail!("no scenario is called `{name}` here: give it an arm in conformance/rust/src/main.rs"),
+    }
+}
