@@ -8,7 +8,8 @@ mod desired;
 mod secret;
 
 pub use answer::{
-    Action, ApplyReport, AuditEntry, AuditTail, Change, Endpoints, Kind, LogStatus, Outcome, Problem, Status,
+    Action, ApplyReport, AuditEntry, AuditTail, Change, Endpoints, Kind, LogStatus, Outcome, Phase, Problem,
+    Status, Subject,
 };
 pub use desired::{
     Application, ApplyRequest, Binding, CustomRole, DEFAULT_GROUP, DesiredState, Group, Identity, Principal,

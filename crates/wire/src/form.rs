@@ -1,8 +1,8 @@
 //! `name=value&…` texts: token requests and query strings, read within a budget.
 //!
-//! Both sides are percent-decoded, names too: some clients send `api%2Dversion`. What does not decode to UTF-8 is refused, not
-//! patched. Fields nobody asks for are ignored, because SDKs add telemetry; a field that is asked for and given twice
-//! is refused, because two readers could then disagree on which one counts.
+//! Both sides are percent-decoded, names too: some clients send `api%2Dversion`. What does not decode to UTF-8 is
+//! refused, not patched. Fields nobody asks for are ignored, because SDKs add telemetry; a field that is asked for and
+//! given twice is refused, because two readers could then disagree on which one counts.
 
 use percent_encoding::percent_decode;
 use zeroize::Zeroizing;

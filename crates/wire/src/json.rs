@@ -1,9 +1,9 @@
 //! Strict parsing of JSON bodies under a budget (RFC 8259, with the I-JSON rule of RFC 7493 §2.3 on duplicates).
 //!
-//! Every JSON request shape of this crate is read here and nowhere else. The body is first read into a tree, where size, nesting,
-//! the number of values and duplicate members are checked everywhere, also inside members that the shape ignores; then
-//! the shape is built from the tree, so that an error can name the member by its path. Errors say what was expected
-//! and what kind of thing was found, never the found value: it may be the secret.
+//! Every JSON request of this crate is read here and nowhere else. The body is first read into a tree, where size,
+//! nesting, the number of values and duplicate members are checked everywhere, also inside members that the shape
+//! ignores; then the shape is built from the tree, so that an error can name the member by its path. Errors say what
+//! was expected and what kind of thing was found, never the found value: it may be the secret.
 
 mod build;
 mod tree;

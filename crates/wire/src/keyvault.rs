@@ -13,7 +13,7 @@ pub use error::{ErrorBody, ErrorDetail, InnerError};
 pub use query::{QUERY_BUDGET, Query};
 pub use request::{RestoreRequest, SecretAttributesRequest, SetSecretRequest, UpdateSecretRequest};
 
-/// An identifier as SDKs take it apart: `scheme://host[:port]/collection/name[/version]`, nothing before the collection.
+/// An identifier as SDKs take it apart: `scheme://host[:port]/collection/name[/version]`.
 pub fn identifier(vault_origin: &str, collection: &str, name: &str, version: Option<&str>) -> String {
     match version {
         Some(version) => format!("{vault_origin}/{collection}/{name}/{version}"),

@@ -9,12 +9,10 @@ pub mod admin;
 pub mod arm;
 pub mod challenge;
 pub mod form;
+pub mod imds;
 pub mod json;
 pub mod keyvault;
 pub mod link;
+pub mod node;
 pub mod oauth;
 pub mod secret_text;
-//! There are no decisions and no clock here: a type says what the bytes mean, and whether they mean anything.
-
-pub mod imds;
-pub mod node;

@@ -1,8 +1,8 @@
 //! Text that travels but never prints: secret values, client secrets, assertions.
 //!
 //! A [`SecretText`] is read from a request and handed to whoever keeps it; it has no `Debug`, `Display`, `Clone`,
-//! `PartialEq` or `Serialize` of its own. The few shapes that answer with one (secret bundles, backups, tokens) write it
-//! with a function private to this crate.
+//! `PartialEq` or `Serialize` of its own. The few shapes that answer with one (secret bundles, backups, tokens) write
+//! it with a function private to this crate.
 
 use std::io;
 

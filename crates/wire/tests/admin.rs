@@ -179,8 +179,12 @@ fn answers_have_snake_case_names() {
     });
     let read: Status = parse(status.to_string().as_bytes(), &BUDGET).unwrap();
     assert_eq!(serde_json::to_value(read).unwrap(), status);
-    let tail = json!({"entries": [{"position": 0, "time": "t", "action": "a", "outcome": "denied",
-        "principal": "p", "request_id": "r"}], "next": 1});
+    let tail = json!({"next": 2, "entries": [
+        {"position": 0, "time": "t", "phase": "event", "request": "r", "action": "a", "resource": "/s",
+            "subject": {"tenant": "t", "oid": "o", "by": "bearer"}, "outcome": "denied", "reason": "no_assignment"},
+        {"position": 1, "time": "t", "phase": "intent", "request": "r", "action": "a", "resource": "/s",
+            "subject": {"by": "kernel"}, "from": "uid 0 pid 7"},
+    ]});
     let read: AuditTail = parse(tail.to_string().as_bytes(), &BUDGET).unwrap();
     assert_eq!(serde_json::to_value(read).unwrap(), tail);
 }

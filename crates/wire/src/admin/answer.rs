@@ -126,46 +126,88 @@ pub struct AuditTail {
     pub next: u64,
 }
 
-/// One entry of the audit log, for people and programs; what is not known is left out.
+/// One entry of the audit log: the members of the stored entry, in its words, after its place.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct AuditEntry {
     /// Its place in the log, from zero.
     pub position: u64,
     /// When, RFC 3339.
     pub time: String,
+    /// Which part of an event it records.
+    pub phase: Phase,
+    /// The id that the caller saw as `x-ms-request-id`.
+    pub request: String,
+    /// Who asked.
+    pub subject: Subject,
+    /// Where from: an address, or the uid and pid that the kernel names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// What was asked for, such as `Microsoft.KeyVault/vaults/secrets/getSecret/action`.
     pub action: String,
-    /// How it went.
-    pub outcome: Outcome,
-    /// The tenant it happened in.
+    /// On what: a resource id, or an audience.
+    pub resource: String,
+    /// What came of it; absent on an intent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tenant: Option<String>,
-    /// Who asked: an object id, or a local user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub principal: Option<String>,
-    /// What it was about, as a resource id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resource: Option<String>,
-    /// Why it was allowed or refused: an assignment, or a code.
+    pub outcome: Option<Outcome>,
+    /// Why, as a code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The id that the caller saw.
+    /// The role assignment that allowed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    pub assignment: Option<String>,
+    /// On an outcome: the place of the intent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<u64>,
+    /// On a token for a workload: the process that was vouched for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
 }
 
-/// How an audited request went.
+/// Who an audited request came from.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Subject {
+    /// The tenant that vouches for the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// The object id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oid: Option<String>,
+    /// The client id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appid: Option<String>,
+    /// The id of the token used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// How the caller was known, such as `bearer` or `kernel`.
+    pub by: String,
+}
+
+/// Which part of an event an entry records.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// A decision or a read: complete in itself.
+    Event,
+    /// A change is about to happen.
+    Intent,
+    /// What became of an announced change.
+    Outcome,
+}
+
+/// What came of an audited request.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It was recorded before it was done.
-    Intended,
-    /// It was done.
-    Succeeded,
+    /// It was allowed and done.
+    Done,
     /// It was not allowed.
     Denied,
-    /// It was allowed and did not work.
+    /// It was allowed, but the object does not permit it or is not there.
+    Refused,
+    /// We failed.
     Failed,
+    /// It was announced and never happened.
+    Lost,
 }
 
 /// Why a request was refused.
