@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use zeroize::Zeroizing;
 
-use super::reply::Fault;
+use super::problem::Fault;
 
 /// A body that has not been read yet.
 pub enum RequestBody {

@@ -8,6 +8,7 @@
 pub mod body;
 pub mod path;
 pub mod plane;
+pub mod problem;
 pub mod reply;
 pub mod route;
 
@@ -32,7 +33,8 @@ use crate::limits::Limits;
 use crate::telemetry::Telemetry;
 use body::RequestBody;
 use plane::{Address, Connection, Names};
-use reply::{Fault, Problem, Reply, Stamp, repeatable_id};
+use problem::{Fault, Problem};
+use reply::{Reply, Stamp, repeatable_id};
 use route::{Guard, Params, Plane, Resolution, Table};
 
 /// What answers a route. A row of the table gives it as `|app, request| answer(secret_get(app, request))`.

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use vouchsafe_domain::time::Timestamp;
 
 use super::plane::{Door, Host, KernelPeer};
-use super::reply::{Class, Dialect, Success};
+use super::problem::{Class, Dialect};
+use super::reply::Success;
 use super::route::Route;
 use super::*;
 
@@ -278,7 +279,9 @@ async fn a_local_route_needs_the_kernels_word() {
 
 #[test]
 fn every_class_has_a_code_and_a_status_in_every_dialect() {
-    for dialect in [Dialect::Entra, Dialect::KeyVault, Dialect::Arm, Dialect::Graph, Dialect::Ours] {
+    for dialect in
+        [Dialect::Entra, Dialect::KeyVault, Dialect::Arm, Dialect::Graph, Dialect::Node, Dialect::Ours]
+    {
         for class in Class::ALL {
             let problem = Problem::usual(dialect, class, "x");
             assert!(!problem.code.is_empty());

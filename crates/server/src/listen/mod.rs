@@ -276,8 +276,9 @@ impl<A: Send + Sync + 'static> OneDoor<A> {
             .timer(TokioTimer::new())
             // Silence between requests is measured by `watch`, which tells it from a slow head; this is the backstop.
             .header_read_timeout(limits.idle_timeout + limits.header_timeout)
-            .max_buf_size(limits.header_bytes_max)
-            .pipeline_flush(true);
+            // Flushing lazily for pipelined requests is left off: a refused head stays in the buffer, so hyper would
+            // take it for the next request and never send the refusal.
+            .max_buf_size(limits.header_bytes_max);
         builder
             .http2()
             .timer(TokioTimer::new())

@@ -3,17 +3,24 @@
 //! Between requests a connection may be silent for minutes, because SDKs keep connections open. But once the first
 //! byte of a request's head has arrived, the rest must follow within seconds; otherwise a few thousand slow clients
 //! would hold every slot. hyper has one timer for both, so the bytes are watched here.
+//!
+//! A connection also ends with a short wait here: closing a socket while the client still sends makes the kernel
+//! reset it, and the refusal that explains why (431, 413) is lost on the way.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::limits::Limits;
+
+/// How long and how much a client may go on sending after our last word.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1024 * 1024;
 
 /// What a connection has done so far, in milliseconds since it began.
 pub(super) struct Watch {
@@ -110,15 +117,16 @@ impl Drop for InFlight {
     }
 }
 
-/// A stream that reports arriving bytes to its watch.
+/// A stream that reports arriving bytes to its watch, and lets the client finish its sentence when it closes.
 pub(super) struct Watched<S> {
     stream: S,
     watch: Arc<Watch>,
+    lingering: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, watch: Arc<Watch>) -> Self {
-        Self { stream, watch }
+        Self { stream, watch, lingering: None }
     }
 }
 
@@ -137,7 +145,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -151,7 +159,20 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let this = &mut *self;
+        if this.lingering.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+        }
+        let (until, left) = this.lingering.get_or_insert_with(|| (Box::pin(sleep(LINGER)), LINGER_BYTES));
+        let mut unwanted = [0; 4096];
+        while *left > 0 && until.as_mut().poll(cx).is_pending() {
+            let mut buffer = ReadBuf::new(&mut unwanted);
+            match ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => *left = left.saturating_sub(buffer.filled().len()),
+                _ => break,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write_vectored(
