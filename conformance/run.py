@@ -110,7 +110,9 @@ class Server:
         make_certificates(self.directory)
         template = string.Template((HERE / "world.yaml").read_text())
         applied = self.directory / "world.yaml"
-        applied.write_text(template.substitute(certificate_public=self.directory / "registered.crt"))
+        # A JSON string is a YAML one, whatever line breaks it holds.
+        certificate = json.dumps((self.directory / "registered.crt").read_text())
+        applied.write_text(template.substitute(certificate=certificate))
         started = time.monotonic()
         self.stderr = open(self.log, "wb")
         self.process = subprocess.Popen(

@@ -28,7 +28,10 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         } else if lines > LINES_WARNED && !data {
             findings.push(Finding::warned(&file.path, 0, format!("{lines} lines: look for a second idea")));
         }
-        if !data && !file.text.trim_start_matches("#![no_main]").trim_start().starts_with("//!") {
+        if !data
+            && !file.path.ends_with("tests.rs")
+            && !file.text.trim_start_matches("#![no_main]").trim_start().starts_with("//!")
+        {
             let message =
                 "open the file with one `//!` paragraph: what it is for, which specification it follows";
             findings.push(Finding::refused(&file.path, 1, message));

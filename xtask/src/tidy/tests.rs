@@ -108,6 +108,19 @@ fn a_room_may_not_look_up() {
 }
 
 #[test]
+fn use_cases_may_see_every_room_but_the_platform_may_not_see_what_is_above() {
+    let tree = Tree::of(&[
+        (
+            "crates/domain/src/resource/manage.rs",
+            "use crate::platform::Platform;\nuse crate::token::Claims;\n",
+        ),
+        ("crates/domain/src/resource/error.rs", "use crate::access::Denial;\n"),
+        ("crates/domain/src/world/mod.rs", "use crate::platform::Platform;\nuse crate::token::Key;\n"),
+    ]);
+    check(&ladder::check(&tree), &[("crates/domain/src/world/mod.rs", "`world` looks up to `platform`")]);
+}
+
+#[test]
 fn two_rooms_of_one_rung_may_not_look_at_each_other() {
     let tree = Tree::of(&[
         ("crates/domain/src/directory.rs", "use crate::identity::Identity;\n"),
