@@ -23,6 +23,30 @@ pub enum Reason {
 }
 
 /// Bytes that wipe themselves and cannot be printed, copied or compared by accident.
+///
+/// What can be done with them, and beside it what does not compile:
+///
+/// ```
+/// use vouchsafe_crypto::{Reason, SecretBytes};
+/// let secret = SecretBytes::new(vec![1, 2, 3]);
+/// assert_eq!(secret.expose(Reason::Test), [1, 2, 3]);
+/// assert!(secret.matches(&[1, 2, 3]));
+/// ```
+///
+/// ```compile_fail,E0277
+/// let secret = vouchsafe_crypto::SecretBytes::new(vec![1, 2, 3]);
+/// println!("{secret:?}");
+/// ```
+///
+/// ```compile_fail,E0599
+/// let secret = vouchsafe_crypto::SecretBytes::new(vec![1, 2, 3]);
+/// let copy = secret.clone();
+/// ```
+///
+/// ```compile_fail,E0369
+/// use vouchsafe_crypto::SecretBytes;
+/// let leaky = SecretBytes::new(vec![1]) == SecretBytes::new(vec![1]);
+/// ```
 pub struct SecretBytes(Zeroizing<Vec<u8>>);
 
 impl SecretBytes {
@@ -58,6 +82,32 @@ impl SecretBytes {
 }
 
 /// Text that wipes itself and cannot be printed, copied or compared by accident.
+///
+/// ```
+/// use vouchsafe_crypto::{Reason, SecretString};
+/// let secret = SecretString::new("hunter2".to_owned());
+/// assert_eq!(secret.expose(Reason::Test), "hunter2");
+/// ```
+///
+/// ```compile_fail,E0277
+/// let secret = vouchsafe_crypto::SecretString::new("hunter2".to_owned());
+/// println!("{secret}");
+/// ```
+///
+/// ```compile_fail,E0277
+/// let secret = vouchsafe_crypto::SecretString::new("hunter2".to_owned());
+/// println!("{secret:?}");
+/// ```
+///
+/// ```compile_fail,E0277
+/// let secret = vouchsafe_crypto::SecretString::new("hunter2".to_owned());
+/// let leak = serde_json::to_string(&secret);
+/// ```
+///
+/// ```compile_fail,E0599
+/// let secret = vouchsafe_crypto::SecretString::new("hunter2".to_owned());
+/// let copy = secret.clone();
+/// ```
 pub struct SecretString(Zeroizing<String>);
 
 impl SecretString {
