@@ -45,7 +45,7 @@ use crate::resource::scope::Scope;
 ///
 /// It cannot be copied for later:
 ///
-/// ```compile_fail,E0599
+/// ```compile_fail,E0308
 /// use vouchsafe_domain::access::action::GetSecret;
 /// use vouchsafe_domain::access::authorize::Authorized;
 ///

@@ -314,6 +314,10 @@ const TABLE: &[Row] = &[
             "Microsoft.Resources/deploymentStacks/manageDenySetting/action",
             "Microsoft.Subscription/cancel/action",
             "Microsoft.Subscription/enable/action",
+            // In Azure the directory is no resource, so `*` does not reach it. Here it would: whoever adds a credential
+            // to an application or a member to a group can become someone who may assign roles.
+            "Microsoft.Directory/*/write",
+            "Microsoft.Directory/*/delete",
         ],
         ..EMPTY
     },

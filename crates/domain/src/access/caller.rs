@@ -29,14 +29,14 @@ pub struct Subject {
 ///
 /// Nobody outside this crate can make one:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0624
 /// use vouchsafe_domain::access::caller::{Caller, Subject};
 /// fn forge(subject: Subject) -> Caller {
 ///     Caller::from_verified(subject)
 /// }
 /// ```
 ///
-/// ```compile_fail
+/// ```compile_fail,E0423
 /// use vouchsafe_domain::access::caller::{Caller, Subject};
 /// fn forge(subject: Subject) -> Caller {
 ///     Caller(std::sync::Arc::new(subject))

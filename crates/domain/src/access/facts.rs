@@ -19,6 +19,8 @@ pub struct Facts {
     by_principal: HashMap<PrincipalId, BTreeMap<RoleAssignmentId, Arc<RoleAssignment>>>,
     assignments: BTreeMap<RoleAssignmentId, Arc<RoleAssignment>>,
     roles: HashMap<RoleDefinitionId, Arc<RoleDefinition>>,
+    members: HashMap<PrincipalId, Vec<PrincipalId>>,
+    /// The same by member, in order of id.
     groups_of: HashMap<PrincipalId, Vec<PrincipalId>>,
 }
 
@@ -26,8 +28,8 @@ impl Facts {
     /// A tenant with the built-in roles and nothing else.
     pub fn new(tenant: TenantId) -> Self {
         let roles = built_in::all().iter().map(|role| (role.id(), Arc::clone(role))).collect();
-        let (by_principal, assignments, groups_of) = Default::default();
-        Self { tenant, by_principal, assignments, roles, groups_of }
+        let (by_principal, assignments, members, groups_of) = Default::default();
+        Self { tenant, by_principal, assignments, roles, members, groups_of }
     }
 
     /// Whose facts they are.
@@ -36,9 +38,9 @@ impl Facts {
     }
 
     /// Adds an assignment, or replaces the one of the same id.
-    pub fn insert_assignment(&mut self, assignment: RoleAssignment) {
+    pub fn insert_assignment(&mut self, assignment: impl Into<Arc<RoleAssignment>>) {
+        let assignment = assignment.into();
         self.remove_assignment(assignment.id);
-        let assignment = Arc::new(assignment);
         self.by_principal
             .entry(assignment.principal)
             .or_default()
@@ -59,9 +61,10 @@ impl Facts {
     }
 
     /// Adds a custom role, or replaces the one of the same id; built-in roles stay what they are.
-    pub fn insert_role(&mut self, role: RoleDefinition) {
+    pub fn insert_role(&mut self, role: impl Into<Arc<RoleDefinition>>) {
+        let role = role.into();
         if built_in::find(role.id()).is_none() {
-            self.roles.insert(role.id(), Arc::new(role));
+            self.roles.insert(role.id(), role);
         }
     }
 
@@ -72,15 +75,19 @@ impl Facts {
 
     /// Says who is in a group, in place of what was said before. Groups do not nest.
     pub fn set_members(&mut self, group: PrincipalId, members: &[PrincipalId]) {
-        self.groups_of.retain(|_, groups| {
-            groups.retain(|other| *other != group);
-            !groups.is_empty()
-        });
+        for left in self.members.remove(&group).unwrap_or_default() {
+            if let Some(groups) = self.groups_of.get_mut(&left) {
+                groups.retain(|other| *other != group);
+            }
+        }
         for member in members {
             let groups = self.groups_of.entry(*member).or_default();
             if let Err(place) = groups.binary_search(&group) {
                 groups.insert(place, group);
             }
+        }
+        if !members.is_empty() {
+            self.members.insert(group, members.to_vec());
         }
     }
 

@@ -143,6 +143,10 @@ impl RoleDefinition {
         if !(1..=Self::PERMISSIONS_MAX).contains(&permissions.len()) {
             return refuse("must have 1 to 16 permissions");
         }
+        // A condition has no stored form; a role that lost it would permit more than it says.
+        if permissions.iter().any(|permission| permission.condition.is_some()) {
+            return refuse("must not have a condition; only built-in roles do");
+        }
         if permissions.iter().map(Permission::patterns).sum::<usize>() > Self::PATTERNS_MAX {
             return refuse("has more than 2048 actions");
         }
@@ -271,11 +275,14 @@ mod tests {
     #[test]
     fn a_condition_narrows_role_assignments_only() {
         let (listed, other) = (RoleDefinitionId(Uuid::from_u128(1)), RoleDefinitionId(Uuid::from_u128(2)));
-        let role = role(vec![Permission {
+        let permission = Permission {
             actions: patterns(&["Microsoft.Authorization/*"]),
             condition: Some(Condition::AssignsOnly(vec![listed])),
             ..Permission::default()
-        }]);
+        };
+        let (name, scopes) = ("Test".to_owned(), vec![Scope::root()]);
+        let role =
+            RoleDefinition::assume(listed, name, String::new(), RoleKind::BuiltIn, vec![permission], scopes);
         for action in [ActionName::WriteRoleAssignment, ActionName::DeleteRoleAssignment] {
             assert!(role.permits(action, Some(listed)));
             assert!(!role.permits(action, Some(other)));
@@ -290,7 +297,10 @@ mod tests {
         let permissions = || vec![Permission::default()];
         let root = || vec![Scope::root()];
         let too_many = vec![Permission { actions: patterns(&["a/b"; 2_049]), ..Permission::default() }];
+        let condition = Some(Condition::AssignsOnly(Vec::new()));
+        let conditional = vec![Permission { condition, ..Permission::default() }];
         let table = [
+            RoleDefinition::custom(id, "Mine", "", conditional, root()),
             RoleDefinition::custom(built_in::OWNER, "Mine", "", permissions(), root()),
             RoleDefinition::custom(id, " ", "", permissions(), root()),
             RoleDefinition::custom(id, "a\nb", "", permissions(), root()),

@@ -1,0 +1,3 @@
+//! Tiny models of what must be right, written apart from the code that they judge.
+
+pub mod access;
