@@ -56,10 +56,8 @@ pub struct Caller(Arc<Subject>);
 
 impl Caller {
     /// A caller whose claims were just verified.
-    ///
     // INVARIANT: two places call this: the token room, from the claims of a token that the tenant's own keys verified,
     // and the admission of a local administrator whom the kernel authenticated.
-    #[cfg_attr(not(test), allow(dead_code, reason = "the token room is its first user"))]
     pub(crate) fn from_verified(subject: Subject) -> Self {
         Self(Arc::new(subject))
     }
