@@ -13,9 +13,22 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+mod cache;
+mod endpoint;
+mod limits;
+mod peer;
+mod proxy;
+pub mod run;
+mod serve;
 pub mod source;
 
-pub use source::{SourceError, Token, TokenSource};
+use endpoint::Endpoint;
+use proxy::{KnownHosts, Proxy};
+use run::Bindings;
+use serve::Door;
+
+pub use run::{BindError, BindingRequest, HeldBinding, Until, bind};
+pub use source::{AdminSocket, SourceError, Token, TokenSource};
 
 /// Tells the agent the time; the binary brings the real one.
 pub trait Clock: Send + Sync {
@@ -91,6 +104,12 @@ pub enum StartError {
     /// An address to listen on is not loopback.
     #[error("the agent listens on loopback only, `{0}` is not; callers from elsewhere cannot be attested")]
     NotLoopback(SocketAddr),
+    /// A name in the proxy's list is not one.
+    #[error("`{0}` is not a host name; write `login.example.com` or `*.vault.example.com`")]
+    HostName(String),
+    /// The thread that reads `/proc` cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Threads(std::io::Error),
     /// An address cannot be listened on.
     #[error("cannot listen on `{address}`: {source}")]
     Listen {
@@ -110,7 +129,31 @@ pub enum StartError {
 }
 
 /// Starts the agent; it serves until `shutdown` is cancelled.
+///
+/// Everything that can be wrong with the configuration is found before this returns.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
-    let _ = shutdown;
-    Err(StartError::NotLoopback(config.imds))
+    let known = match &config.proxy {
+        Some(proxy) => Some(KnownHosts::parse(&proxy.known_hosts).map_err(StartError::HostName)?),
+        None => None,
+    };
+    let (imds, imds_addr) = serve::listen(config.imds).await?;
+    let proxy_listener = match &config.proxy {
+        Some(proxy) => Some(serve::listen(proxy.listen).await?),
+        None => None,
+    };
+    let socket = serve::own_socket(&config.socket)?;
+    let bindings = Arc::new(Bindings::default());
+    let endpoint = Arc::new(Endpoint::new(&config, Arc::clone(&bindings)).map_err(StartError::Threads)?);
+
+    tokio::spawn(serve::accept_own(socket, config.socket.clone(), bindings, shutdown.clone()));
+    let max = config.connections_max;
+    tokio::spawn(serve::accept(imds, Arc::clone(&endpoint), Door::Metadata, max, shutdown.clone()));
+    let mut proxy_addr = None;
+    if let (Some((listener, address)), Some(known), Some(wanted)) = (proxy_listener, known, config.proxy) {
+        let own = [imds_addr, address];
+        let proxy = Proxy::new(Arc::clone(&endpoint), known, wanted.server_tls, own, shutdown.clone());
+        tokio::spawn(serve::accept(listener, endpoint, Door::Proxy(Arc::new(proxy)), max, shutdown));
+        proxy_addr = Some(address);
+    }
+    Ok(Running { imds_addr, proxy_addr, socket: config.socket })
 }
