@@ -151,3 +151,151 @@ fn refresh_at(token: &Token, now: u64) -> u64 {
     let life = token.expires_on.saturating_sub(token.not_before.min(now));
     token.expires_on.saturating_sub(REFRESH_BEFORE_EXPIRY_SECONDS.min(life / 2))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Semaphore;
+    use vouchsafe_crypto::{Reason, SecretString};
+    use vouchsafe_wire::node::{ErrorCode, Process};
+
+    use super::*;
+
+    const NOW: u64 = 1_000_000;
+
+    fn token(name: &str, expires_on: u64) -> Token {
+        Token {
+            secret: SecretString::new(name.to_owned()),
+            expires_on,
+            not_before: NOW,
+            token_type: "Bearer".to_owned(),
+            client_id: "c".to_owned(),
+        }
+    }
+
+    fn request() -> TokenRequest {
+        TokenRequest {
+            process: Process {
+                pid: 1,
+                uid: 2,
+                gid: 3,
+                exe_path: "/a".to_owned(),
+                exe_sha256: "00".to_owned(),
+                unit: None,
+                cgroup: None,
+                run_identity: None,
+            },
+            resource: "r".to_owned(),
+            client_id: None,
+            object_id: None,
+            resource_id: None,
+        }
+    }
+
+    async fn get(
+        cache: &TokenCache,
+        now: u64,
+        answer: Result<Token, SourceError>,
+    ) -> Result<String, SourceError> {
+        let got = cache.get(Key::of(&request()), now, || async { answer }).await;
+        got.map(|token| token.secret.expose(Reason::Test).to_owned())
+    }
+
+    fn away() -> Result<Token, SourceError> {
+        Err(SourceError::Unreachable("away".to_owned()))
+    }
+
+    fn refused() -> Result<Token, SourceError> {
+        Err(SourceError::Refused { code: ErrorCode::NoIdentity, message: "no".to_owned() })
+    }
+
+    #[tokio::test]
+    async fn a_token_is_replaced_five_minutes_before_it_expires() {
+        let cache = TokenCache::new();
+        let expiry = NOW + 3600;
+        assert_eq!(get(&cache, NOW, Ok(token("first", expiry))).await.unwrap(), "first");
+        assert_eq!(get(&cache, expiry - 301, Ok(token("second", 0))).await.unwrap(), "first");
+        assert_eq!(get(&cache, expiry - 300, Ok(token("second", expiry + 3600))).await.unwrap(), "second");
+    }
+
+    #[tokio::test]
+    async fn an_old_token_is_served_while_the_platform_is_away_and_never_when_it_has_expired() {
+        let cache = TokenCache::new();
+        let expiry = NOW + 3600;
+        assert!(get(&cache, NOW, away()).await.is_err());
+        assert_eq!(get(&cache, NOW, Ok(token("first", expiry))).await.unwrap(), "first");
+        assert_eq!(get(&cache, expiry - 200, away()).await.unwrap(), "first");
+        // The platform is not asked again at once, but soon.
+        assert_eq!(get(&cache, expiry - 191, Ok(token("second", expiry + 9))).await.unwrap(), "first");
+        assert_eq!(get(&cache, expiry - 1, away()).await.unwrap(), "first");
+        assert!(matches!(get(&cache, expiry, away()).await, Err(SourceError::Unreachable(_))));
+        assert_eq!(get(&cache, expiry, Ok(token("third", expiry + 9))).await.unwrap(), "third");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_takes_back_what_was_granted_and_is_not_kept() {
+        let cache = TokenCache::new();
+        let expiry = NOW + 3600;
+        get(&cache, NOW, Ok(token("first", expiry))).await.unwrap();
+        assert_eq!(get(&cache, expiry - 300, refused()).await.unwrap_err(), refused().err().unwrap());
+        assert!(matches!(get(&cache, expiry - 299, away()).await, Err(SourceError::Unreachable(_))));
+        assert_eq!(get(&cache, expiry - 299, Ok(token("again", expiry))).await.unwrap(), "again");
+    }
+
+    #[tokio::test]
+    async fn a_crowd_makes_one_call_and_shares_its_outcome() {
+        for granted in [true, false] {
+            let cache = Arc::new(TokenCache::new());
+            let (calls, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+            let crowd: Vec<_> = (0..100)
+                .map(|_| {
+                    let (cache, calls, gate) = (Arc::clone(&cache), Arc::clone(&calls), Arc::clone(&gate));
+                    tokio::spawn(async move {
+                        let ask = || async {
+                            calls.fetch_add(1, Ordering::SeqCst);
+                            let _open = gate.acquire().await;
+                            if granted { Ok(token("one", NOW + 3600)) } else { refused() }
+                        };
+                        cache.get(Key::of(&request()), NOW, ask).await.is_ok()
+                    })
+                })
+                .collect();
+            // One thread runs everything here: when this task is resumed, each of the others has begun.
+            tokio::task::yield_now().await;
+            gate.add_permits(1);
+            for member in crowd {
+                assert_eq!(member.await.unwrap(), granted);
+            }
+            assert_eq!(calls.load(Ordering::SeqCst), 1);
+        }
+    }
+
+    #[test]
+    fn everything_but_the_pid_makes_another_key() {
+        let change = |edit: &dyn Fn(&mut TokenRequest)| {
+            let mut changed = request();
+            edit(&mut changed);
+            Key::of(&changed)
+        };
+        let some = || Some("x".to_owned());
+        let keys = [
+            change(&|_| ()),
+            change(&|r| r.process.uid = 9),
+            change(&|r| r.process.gid = 9),
+            change(&|r| r.process.exe_path = "/b".to_owned()),
+            change(&|r| r.process.exe_sha256 = "11".to_owned()),
+            change(&|r| r.process.unit = some()),
+            change(&|r| r.process.unit = Some(String::new())),
+            change(&|r| r.process.cgroup = some()),
+            change(&|r| r.process.run_identity = some()),
+            change(&|r| r.resource = "s".to_owned()),
+            change(&|r| r.client_id = some()),
+            change(&|r| r.object_id = some()),
+            change(&|r| r.resource_id = some()),
+        ];
+        let distinct: std::collections::HashSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len());
+        assert_eq!(change(&|r| r.process.pid = 9), keys[0]);
+    }
+}
