@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -32,6 +33,23 @@ impl Workspace {
     /// The path of a file or directory given relative to the root.
     pub fn path(&self, relative: &str) -> PathBuf {
         self.root.join(relative)
+    }
+
+    /// Where the logs of steps are put.
+    pub fn logs(&self) -> PathBuf {
+        self.target.join("xtask")
+    }
+
+    /// The binary, as a development build leaves it.
+    pub fn binary(&self) -> PathBuf {
+        self.target.join("debug/vouchsafe")
+    }
+
+    /// A `cargo` that works on this repository and builds where we look for the results.
+    pub fn cargo(&self) -> Command {
+        let mut cargo = Command::new("cargo");
+        cargo.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
+        cargo
     }
 }
 

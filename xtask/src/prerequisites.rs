@@ -1,0 +1,88 @@
+//! What the proof needs from the machine: a C compiler, OpenSSL's headers for the foreign client, and Python packages.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::process::{Log, succeeds};
+use crate::workspace::Workspace;
+
+/// One thing that must be there, how it is looked for, and the Debian packages that bring it.
+struct Need {
+    what: &'static str,
+    program: &'static str,
+    arguments: &'static [&'static str],
+    packages: &'static [&'static str],
+}
+
+const NEEDS: &[Need] = &[
+    Need { what: "a C compiler", program: "cc", arguments: &["--version"], packages: &["gcc", "libc6-dev"] },
+    Need {
+        what: "a C++ compiler (libFuzzer)",
+        program: "c++",
+        arguments: &["--version"],
+        packages: &["g++"],
+    },
+    Need {
+        what: "OpenSSL's headers (the Rust client's certificate credential)",
+        program: "pkg-config",
+        arguments: &["--exists", "openssl"],
+        packages: &["pkg-config", "libssl-dev"],
+    },
+    Need {
+        what: "Python 3.11 or newer with venv",
+        program: "python3",
+        arguments: &["-c", "import sys, venv, ensurepip, tomllib; assert sys.version_info >= (3, 11)"],
+        packages: &["python3", "python3-venv"],
+    },
+    Need { what: "sha256sum", program: "sha256sum", arguments: &["--version"], packages: &["coreutils"] },
+];
+
+const INSTALL: Duration = Duration::from_secs(15 * 60);
+
+/// Installs what is missing, as far as this user may; returns what is still missing afterwards.
+pub fn install(log: &Log) -> Result<Vec<String>> {
+    let missing = |need: &&Need| !succeeds(need.program, need.arguments);
+    let packages: Vec<&str> = NEEDS.iter().filter(missing).flat_map(|need| need.packages).copied().collect();
+    if !packages.is_empty() && rustix::process::getuid().is_root() && succeeds("apt-get", &["--version"]) {
+        let apt = || {
+            let mut command = Command::new("apt-get");
+            command.env("DEBIAN_FRONTEND", "noninteractive");
+            command
+        };
+        log.run(apt().arg("update"), INSTALL)?;
+        log.run(apt().args(["install", "--yes", "--no-install-recommends"]).args(packages), INSTALL)?;
+    }
+    let still = NEEDS.iter().filter(missing);
+    Ok(still.map(|need| format!("{} (Debian: {})", need.what, need.packages.join(" "))).collect())
+}
+
+/// The Python interpreter that has the foreign clients; makes its environment when it is not as pinned.
+pub fn python(workspace: &Workspace, log: &Log) -> Result<PathBuf> {
+    let environment = workspace.target.join("venv");
+    let python = environment.join("bin").join("python");
+    let pinned = workspace.path("conformance/python/requirements.txt");
+    let installed = environment.join("installed-requirements.txt");
+    let wanted = fs::read(&pinned)?;
+    if fs::read(&installed).is_ok_and(|found| found == wanted) && python.exists() {
+        return Ok(python);
+    }
+    log.must(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment), INSTALL)?;
+    let mut pip = Command::new(&python);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--requirement",
+    ]);
+    log.must(pip.arg(&pinned), INSTALL)?;
+    log.must(Command::new(&python).args(["-m", "pip", "check"]), INSTALL)?;
+    fs::write(installed, wanted)?;
+    Ok(python)
+}

@@ -1,0 +1,277 @@
+//! `cargo xtask test`: everything that proves it, in order, each step timed and with a log of its own.
+//!
+//! A step that fails does not stop the others, unless they need what it makes. What could not be run is listed loudly
+//! at the end, and counts as a failure where nobody would read that list.
+
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::process::{Log, succeeds};
+use crate::workspace::Workspace;
+use crate::{demo, fuzz, prerequisites};
+
+/// How a step ended.
+enum Outcome {
+    Passed,
+    /// Passed, with something that should be known.
+    Noted(String),
+    Failed(String),
+    NotRun(String),
+}
+
+/// One step.
+struct Step {
+    name: &'static str,
+    what: &'static str,
+    /// The step whose product this one needs.
+    after: Option<&'static str>,
+    run: fn(&Workspace, &Log) -> Result<Outcome>,
+}
+
+const STEPS: &[Step] = &[
+    Step { name: "prerequisites", what: "what the machine must have is there", after: None, run: prepare },
+    Step { name: "fmt", what: "every crate is formatted", after: None, run: fmt },
+    Step {
+        name: "tidy",
+        what: "arrows, rooms, words, orphans and pages are in order",
+        after: None,
+        run: tidy,
+    },
+    Step { name: "clippy", what: "no lint, warnings included, in any target", after: None, run: clippy },
+    Step { name: "unit", what: "every test of every crate", after: None, run: unit },
+    Step { name: "build", what: "the binary that the next steps drive", after: None, run: build },
+    Step { name: "demo", what: "the main job from end to end", after: Some("build"), run: show },
+    Step { name: "python", what: "Python's Azure SDK, unmodified", after: Some("build"), run: python },
+    Step { name: "rust", what: "Rust's Azure SDK, unmodified", after: Some("build"), run: rust },
+    Step { name: "fuzz", what: "20 s of hostile bytes for every parser", after: None, run: hostile },
+    Step { name: "deny", what: "licences, bans and sources of every dependency", after: None, run: deny },
+    Step { name: "advisories", what: "no dependency has a known hole", after: Some("deny"), run: advisories },
+];
+
+const MINUTE: Duration = Duration::from_secs(60);
+const FUZZ_SECONDS: u64 = 20;
+
+/// Prints the steps.
+pub fn list() {
+    for step in STEPS {
+        println!("{:16}{}", step.name, step.what);
+    }
+}
+
+/// Runs the steps, or only those named in `only`; `strict` makes a step that could not be run a failure.
+pub fn run(workspace: &Workspace, only: &[String], strict: bool) -> Result<ExitCode> {
+    if let Some(unknown) = only.iter().find(|name| !STEPS.iter().any(|step| step.name == **name)) {
+        bail!("no step is called `{unknown}`; `cargo xtask test --list` shows them");
+    }
+    let started = Instant::now();
+    let mut ended: Vec<(&Step, Outcome, Duration)> = Vec::new();
+    for step in STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)) {
+        print(&format!("{:16}{} ...", step.name, step.what));
+        let log = Log::create(&workspace.logs(), step.name)?;
+        let begun = Instant::now();
+        let broken = step.after.filter(|needed| {
+            ended.iter().any(|(step, outcome, _)| {
+                step.name == *needed && matches!(outcome, Outcome::Failed(_) | Outcome::NotRun(_))
+            })
+        });
+        let outcome = match broken {
+            Some(needed) => Outcome::NotRun(format!("the step `{needed}` did not pass")),
+            None => (step.run)(workspace, &log).unwrap_or_else(|error| Outcome::Failed(format!("{error:#}"))),
+        };
+        if let Outcome::Failed(reason) = &outcome {
+            print(&format!("{}\n{}\n", log.tail(60), reason));
+            print(&format!("the whole log is {}", log.path.display()));
+        }
+        ended.push((step, outcome, begun.elapsed()));
+    }
+    Ok(summary(&ended, started.elapsed(), strict))
+}
+
+fn summary(ended: &[(&Step, Outcome, Duration)], total: Duration, strict: bool) -> ExitCode {
+    print("");
+    let mut failed = 0;
+    let mut not_run = Vec::new();
+    for (step, outcome, took) in ended {
+        let (word, remark) = match outcome {
+            Outcome::Passed => ("ok", ""),
+            Outcome::Noted(note) => ("ok", note.as_str()),
+            Outcome::Failed(reason) => ("FAILED", reason.lines().next().unwrap_or_default()),
+            Outcome::NotRun(reason) => ("NOT RUN", reason.as_str()),
+        };
+        failed += usize::from(matches!(outcome, Outcome::Failed(_)));
+        if let Outcome::NotRun(reason) = outcome {
+            not_run.push((step.name, reason));
+        }
+        print(&format!("{:16}{word:9}{:8.1} s  {remark}", step.name, took.as_secs_f64()));
+    }
+    print(&format!("{:16}{:9}{:8.1} s", "all", "", total.as_secs_f64()));
+    if !not_run.is_empty() {
+        print("\nNOT PROVEN, because it could not be run here:");
+        for (name, reason) in &not_run {
+            print(&format!("  {name}: {reason}"));
+        }
+    }
+    if failed > 0 || strict && !not_run.is_empty() {
+        print("\nNOT PROVEN");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn print(line: &str) {
+    println!("{line}");
+}
+
+fn verdict(passed: bool, failure: &str) -> Outcome {
+    if passed { Outcome::Passed } else { Outcome::Failed(failure.to_owned()) }
+}
+
+fn prepare(workspace: &Workspace, log: &Log) -> Result<Outcome> {
+    let missing = prerequisites::install(log)?;
+    if !missing.is_empty() {
+        return Ok(Outcome::NotRun(format!(
+            "missing here, and not installable by this user: {}",
+            missing.join("; ")
+        )));
+    }
+    prerequisites::python(workspace, log)?;
+    Ok(Outcome::Passed)
+}
+
+fn fmt(workspace: &Workspace, log: &Log) -> Result<Outcome> {
+    for manifest in ["Cargo.toml", "conformance/rust/Cargo.toml", "fuzz/Cargo.toml"] {
+        let mut cargo = workspace.cargo();
+        cargo.args(["fmt", "--all", "--check", "--manifest-path"]).arg(workspace.path(manifest));
+        if !log.run(&mut cargo, 5 * MINUTE)? {
+            return Ok(Outcome::Failed(format!("run `cargo fmt --all --manifest-path {manifest}`")));
+        }
+    }
+    Ok(Outcome::Passed)
+}
+
+fn tidy(workspace: &Workspace, log: &Log) -> Result<Outcome> {
+    let mut command = Command::new(std::env::current_exe()?);
+    Ok(verdict(
+        log.run(command.arg("tidy").current_dir(&workspace.root), 5 * MINUTE)?,
+        "tidy has something to say",
+    ))
+}
+
+fn clippy(workspace: &Workspace, log: &Log) -> Result<Outcome> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    Ok(verdict(log.run(&mut cargo, 40 * MINUTE)?, "clippy has something to say"))
+}
+
+fn unit(workspace: &Workspace, log: &Log) -> Result<Outcome> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
+    Ok(verdict(log.run(&mut cargo, 45 * MINUTE)?, "a test failed"))
+}
+
+fn build(workspace: &Workspace, log: &Log) -> Result<Outcome> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--locked", "--package", "vouchsafe"]);
+    Ok(verdict(log.run(&mut cargo, 40 * MINUTE)?, "the binary does not build"))
+}
+
+fn show(workspace: &Workspace, log: &Log) -> Result<Outcome> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["demo", "--built"]).current_dir(&workspace.root);
+    Ok(verdict(log.run(&mut command, demo::SECONDS_MAX * 2)?, "the demo did not show what it should"))
+}
+
+fn python(workspace: &Workspace, log: &Log) -> Result<Outcome> {
+    conformance(workspace, log, "python")
+}
+
+fn rust(workspace: &Workspace, log: &Log) -> Result<Outcome> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--locked", "--manifest-path"]).arg(workspace.path("conformance/rust/Cargo.toml"));
+    log.must(&mut cargo, 30 * MINUTE)?;
+    conformance(workspace, log, "rust")
+}
+
+fn conformance(workspace: &Workspace, log: &Log, language: &str) -> Result<Outcome> {
+    let mut command = Command::new(prerequisites::python(workspace, log)?);
+    command.arg(workspace.path("conformance/run.py")).args(["--language", language, "--logs"]);
+    command.arg(workspace.logs().join(format!("conformance-{language}")));
+    command.env("CARGO_TARGET_DIR", &workspace.target).current_dir(&workspace.root);
+    let passed = log.run(&mut command, 30 * MINUTE)?;
+    let line = log.text().lines().rev().find(|line| line.contains(" scenarios pass")).map(str::to_owned);
+    match line {
+        Some(line) if passed => Ok(Outcome::Noted(line)),
+        line => {
+            Ok(Outcome::Failed(line.unwrap_or_else(|| "the scenarios were not run to their end".to_owned())))
+        }
+    }
+}
+
+fn hostile(workspace: &Workspace, log: &Log) -> Result<Outcome> {
+    let fuzzer = fuzz::Fuzzer::build(workspace, log)?;
+    for target in fuzz::targets(workspace)? {
+        fuzzer.run(log, &target, FUZZ_SECONDS)?;
+    }
+    if !fuzzer.sanitized {
+        return Ok(Outcome::Noted("without the address sanitizer: there is no nightly toolchain".to_owned()));
+    }
+    Ok(Outcome::Passed)
+}
+
+fn deny(workspace: &Workspace, log: &Log) -> Result<Outcome> {
+    // The one ban that a lock file cannot show is checked even where the tool cannot be had.
+    let mut tree = workspace.cargo();
+    tree.args(["tree", "--locked", "--workspace", "--edges", "normal,build", "--invert", "ring"]);
+    let output = tree.output()?;
+    if !output.stdout.is_empty() {
+        return Ok(Outcome::Failed(format!("ring is built:\n{}", String::from_utf8_lossy(&output.stdout))));
+    }
+    let Some(mut tool) = deny_tool(workspace, log)? else {
+        return Ok(Outcome::NotRun("cargo-deny is not here and could not be installed".to_owned()));
+    };
+    Ok(verdict(log.run(tool.args(["check", "bans", "licenses", "sources"]), 10 * MINUTE)?, "see deny.toml"))
+}
+
+fn advisories(workspace: &Workspace, log: &Log) -> Result<Outcome> {
+    let Some(mut tool) = deny_tool(workspace, log)? else {
+        return Ok(Outcome::NotRun("cargo-deny is not here".to_owned()));
+    };
+    if log.run(tool.args(["check", "advisories"]), 10 * MINUTE)? {
+        return Ok(Outcome::Passed);
+    }
+    let text = log.text();
+    if text.contains("failed to fetch advisory database") || text.contains("unable to fetch") {
+        // The database lives outside; that it cannot be reached says nothing about this commit.
+        return Ok(Outcome::Noted(
+            "NOT CHECKED: the advisory database cannot be reached from here".to_owned(),
+        ));
+    }
+    Ok(Outcome::Failed("a dependency has an advisory".to_owned()))
+}
+
+/// `cargo deny`, installed below the target directory when the machine does not have it.
+fn deny_tool(workspace: &Workspace, log: &Log) -> Result<Option<Command>> {
+    let mut tool = if succeeds("cargo", &["deny", "--version"]) {
+        let mut cargo = workspace.cargo();
+        cargo.arg("deny");
+        cargo
+    } else {
+        let tools = workspace.target.join("tools");
+        let own = tools.join("bin/cargo-deny");
+        if !own.exists() {
+            let mut cargo = Command::new("cargo");
+            cargo.args(["install", "--locked", "--debug", "cargo-deny", "--version", DENY_VERSION, "--root"]);
+            cargo.arg(&tools).env("CARGO_TARGET_DIR", tools.join("build")).env_remove("CARGO");
+            if !log.run(&mut cargo, 30 * MINUTE)? {
+                return Ok(None);
+            }
+        }
+        Command::new(own)
+    };
+    tool.current_dir(&workspace.root).env("CARGO_TARGET_DIR", &workspace.target);
+    Ok(Some(tool))
+}
+
+const DENY_VERSION: &str = "0.19";
