@@ -14,7 +14,7 @@ mod workspace;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::builder::BoolishValueParser;
+use clap::builder::FalseyValueParser;
 use clap::{Parser, Subcommand};
 
 use crate::workspace::Workspace;
@@ -37,7 +37,7 @@ enum Command {
         #[arg(long)]
         list: bool,
         /// Fail when a step cannot be run
-        #[arg(long = "strict", env = "CI", value_parser = BoolishValueParser::new(), default_value = "false",
+        #[arg(long = "strict", env = "CI", value_parser = FalseyValueParser::new(), default_value = "false",
               default_missing_value = "true", num_args = 0..=1)]
         strict: bool,
     },

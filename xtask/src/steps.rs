@@ -173,14 +173,17 @@ fn unit(workspace: &Workspace, log: &Log) -> Result<Outcome> {
 
 fn build(workspace: &Workspace, log: &Log) -> Result<Outcome> {
     let mut cargo = workspace.cargo();
-    cargo.args(["build", "--locked", "--package", "vouchsafe"]);
+    // The whole workspace, because the tests before built with its features, and one package alone may have others.
+    cargo.args(["build", "--locked", "--workspace", "--bins"]);
     Ok(verdict(log.run(&mut cargo, 40 * MINUTE)?, "the binary does not build"))
 }
 
 fn show(workspace: &Workspace, log: &Log) -> Result<Outcome> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(["demo", "--built"]).current_dir(&workspace.root);
-    Ok(verdict(log.run(&mut command, demo::SECONDS_MAX * 2)?, "the demo did not show what it should"))
+    prerequisites::python(workspace, log)?;
+    Ok(verdict(
+        log.run(workspace.xtask().args(["demo", "--built"]), demo::SECONDS_MAX * 2)?,
+        "the demo did not show what it should",
+    ))
 }
 
 fn python(workspace: &Workspace, log: &Log) -> Result<Outcome> {

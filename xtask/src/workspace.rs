@@ -45,6 +45,13 @@ impl Workspace {
         self.target.join("debug/vouchsafe")
     }
 
+    /// This program itself, run once more. Not by `current_exe`: a step may have built it anew in the meantime.
+    pub fn xtask(&self) -> Command {
+        let mut xtask = Command::new(self.target.join("debug/xtask"));
+        xtask.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
+        xtask
+    }
+
     /// A `cargo` that works on this repository and builds where we look for the results.
     pub fn cargo(&self) -> Command {
         let mut cargo = Command::new("cargo");

@@ -63,8 +63,7 @@ fn is_root(tree: &Tree, path: &str) -> bool {
     let Some(package) = path
         .match_indices('/')
         .map(|(at, _)| &path[..at])
-        .filter(|directory| tree.file(&format!("{directory}/Cargo.toml")).is_some())
-        .last()
+        .rfind(|directory| tree.file(&format!("{directory}/Cargo.toml")).is_some())
     else {
         return false;
     };
