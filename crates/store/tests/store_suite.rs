@@ -1,5 +1,7 @@
 //! Both engines, below the barrier, pass the store port's suite.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
+
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
-//! How we know: port suites, fakes and models. A development dependency only.
+//! How we know: port suites, fakes, models and golden files. A development dependency only.
 
+pub mod faulty_store;
 pub mod golden;
 pub mod model;
 pub mod suites;

@@ -1,3 +1,4 @@
 //! One suite per port: what every adapter must do, run over each of them.
 
+pub mod log;
 pub mod store;

@@ -1,0 +1,151 @@
+//! A store that fails as it is told to: each write can be lost, or applied without the caller hearing of it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use vouchsafe_domain::ports::Store;
+use vouchsafe_domain::ports::log::Position;
+use vouchsafe_domain::ports::store::{
+    Commit, CommitError, Cursor, Key, Page, Prefix, Record, Revision, StoreError,
+};
+
+/// What happens to one commit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CommitFault {
+    /// Nothing is applied, and the caller hears that the store is unavailable.
+    NotApplied,
+    /// It is applied if its expectations hold, but the caller hears that the store is unavailable.
+    AppliedNotAcknowledged,
+    /// Somebody else seems to have come first.
+    Conflict,
+}
+
+/// A store with a fault plan.
+pub struct FaultyStore {
+    inner: Arc<dyn Store>,
+    plan: Mutex<BTreeMap<u64, CommitFault>>,
+    commits: AtomicU64,
+    reads_fail: AtomicBool,
+}
+
+impl FaultyStore {
+    /// Behaves until it is told otherwise.
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        Self { inner, plan: Mutex::default(), commits: AtomicU64::new(0), reads_fail: AtomicBool::new(false) }
+    }
+
+    /// Lets the `ahead`-th commit from now on fail; zero is the next one.
+    pub fn fail_commit(&self, ahead: u64, fault: CommitFault) {
+        let number = self.commits() + ahead;
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner).insert(number, fault);
+    }
+
+    /// Makes all reads fail, or work again.
+    pub fn fail_reads(&self, fail: bool) {
+        self.reads_fail.store(fail, Ordering::SeqCst);
+    }
+
+    /// How many commits were tried.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::SeqCst)
+    }
+
+    /// What it stands before.
+    pub fn inner(&self) -> &Arc<dyn Store> {
+        &self.inner
+    }
+
+    fn read_allowed(&self) -> Result<(), StoreError> {
+        if self.reads_fail.load(Ordering::SeqCst) { Err(unavailable()) } else { Ok(()) }
+    }
+}
+
+fn unavailable() -> StoreError {
+    StoreError::Unavailable("the fault plan says so".into())
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
+        self.read_allowed()?;
+        self.inner.get(key).await
+    }
+
+    async fn scan(&self, prefix: &Prefix, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        self.read_allowed()?;
+        self.inner.scan(prefix, after, limit).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Vec<Revision>, CommitError> {
+        let number = self.commits.fetch_add(1, Ordering::SeqCst);
+        let fault = self.plan.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+        match fault {
+            None => self.inner.commit(commit).await,
+            Some(CommitFault::Conflict) => Err(CommitError::Conflict),
+            Some(CommitFault::NotApplied) => Err(unavailable().into()),
+            Some(CommitFault::AppliedNotAcknowledged) => {
+                // Whether it was applied is exactly what the caller does not learn.
+                let _ = self.inner.commit(commit).await;
+                Err(unavailable().into())
+            }
+        }
+    }
+
+    fn watch(&self, prefix: Prefix) -> BoxStream<'static, Result<Key, StoreError>> {
+        self.inner.watch(prefix)
+    }
+
+    async fn announced_since(&self, from: Position) -> Result<Vec<Position>, StoreError> {
+        self.read_allowed()?;
+        self.inner.announced_since(from).await
+    }
+
+    async fn settle(&self, before: Position) -> Result<(), StoreError> {
+        self.inner.settle(before).await
+    }
+
+    async fn settled(&self) -> Result<Position, StoreError> {
+        self.read_allowed()?;
+        self.inner.settled().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vouchsafe_crypto::envelope::Kek;
+    use vouchsafe_domain::ports::store::{Expect, Kind, Partition};
+    use vouchsafe_store::Barrier;
+    use vouchsafe_store::engine::memory::Memory;
+
+    use super::*;
+    use crate::suites::store::{commit, value};
+
+    #[tokio::test]
+    async fn each_fault_happens_once_and_where_it_was_planned() {
+        let (engine, root) = (Memory::new(), Kek::generate());
+        Barrier::initialise(engine.clone(), &root, [0; 16]).await.expect("an empty engine");
+        let inner = Arc::new(Barrier::open(engine, &root).await.expect("a store"));
+        let store = FaultyStore::new(inner);
+        let key = |name: &str| Key::new(Partition::Deployment, Kind::Tenant, name);
+        let put = |name: &str| commit().put(key(name), Expect::Absent, value(b"x"));
+        store.fail_commit(1, CommitFault::NotApplied);
+        store.fail_commit(2, CommitFault::AppliedNotAcknowledged);
+        store.fail_commit(3, CommitFault::Conflict);
+
+        assert!(store.commit(put("a")).await.is_ok());
+        assert_eq!(store.commit(put("b")).await, Err(unavailable().into()));
+        assert_eq!(store.commit(put("c")).await, Err(unavailable().into()));
+        assert_eq!(store.commit(put("d")).await, Err(CommitError::Conflict));
+        assert!(store.commit(put("e")).await.is_ok());
+        for (name, there) in [("a", true), ("b", false), ("c", true), ("d", false), ("e", true)] {
+            assert_eq!(store.get(&key(name)).await.expect("a read").is_some(), there, "{name}");
+        }
+        store.fail_reads(true);
+        assert!(store.get(&key("a")).await.is_err());
+        store.fail_reads(false);
+        assert!(store.get(&key("a")).await.is_ok());
+    }
+}
