@@ -10,6 +10,7 @@ pub mod error;
 pub mod identity;
 pub mod ids;
 pub mod limits;
+pub mod listener;
 pub mod platform;
 pub mod ports;
 pub mod record;

@@ -10,6 +10,7 @@ use crate::access::authorize::{Authorized, Denial};
 use crate::access::caller::Caller;
 use crate::audit::{Entry, Outcome, Recorded, Subject, Trail};
 use crate::error::Fault;
+use crate::ports::log::{LogUnavailable, Position};
 use crate::ports::{Entropy, Log, Store};
 use crate::resource::scope::Scope;
 use crate::time::Timestamp;
@@ -56,6 +57,7 @@ pub struct Platform {
     pub(crate) tokens: VerifiedTokens,
     pub(crate) backup_key: Kek,
     settings: Settings,
+    rehearsal: bool,
 }
 
 impl Platform {
@@ -74,7 +76,36 @@ impl Platform {
             tracing::info!(recovered, "appended the outcomes of changes that a crash interrupted");
         }
         let worlds = Worlds::load(&*store).await?;
-        Ok(Self { store, entropy, trail, worlds, tokens: VerifiedTokens::default(), backup_key, settings })
+        Ok(Self {
+            store,
+            entropy,
+            trail,
+            worlds,
+            tokens: VerifiedTokens::default(),
+            backup_key,
+            settings,
+            rehearsal: false,
+        })
+    }
+
+    /// A platform that decides like this one, but whose control-plane changes happen in its memory only: what
+    /// `vouchsafe apply --dry-run` asks. Nothing is committed and nothing is recorded, because nothing happens.
+    pub fn rehearsal(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            entropy: self.entropy.clone(),
+            trail: Trail::new(Arc::new(Nowhere)),
+            worlds: Worlds::at(self.worlds.now().clone()),
+            tokens: VerifiedTokens::default(),
+            backup_key: Kek::generate(),
+            settings: self.settings.clone(),
+            rehearsal: true,
+        }
+    }
+
+    /// Whether changes are only imagined.
+    pub(crate) fn is_rehearsal(&self) -> bool {
+        self.rehearsal
     }
 
     /// What holds for the whole deployment.
@@ -85,6 +116,11 @@ impl Platform {
     /// What is held in memory of all tenants.
     pub fn world(&self) -> arc_swap::Guard<Arc<crate::world::World>> {
         self.worlds.now()
+    }
+
+    /// A random id for something that a caller did not name.
+    pub fn random_id(&self) -> Uuid {
+        self.entropy.uuid()
     }
 
     /// The audit trail, for reading and for the jobs that keep it.
@@ -146,4 +182,30 @@ pub(crate) fn entry_for(context: &Context, caller: &Caller, action: &str, resour
     let mut entry = Entry::new(context.request, subject, action, resource, context.now);
     entry.from = context.from.clone();
     entry
+}
+
+/// The log of a rehearsal: there is nothing to record.
+struct Nowhere;
+
+#[async_trait::async_trait]
+impl Log for Nowhere {
+    async fn append(&self, _: Vec<u8>) -> Result<Position, LogUnavailable> {
+        Ok(Position(0))
+    }
+
+    fn append_later(&self, _: Vec<u8>) -> Result<(), LogUnavailable> {
+        Ok(())
+    }
+
+    async fn flush(&self) -> Result<(), LogUnavailable> {
+        Ok(())
+    }
+
+    async fn read(&self, _: Position, _: usize) -> Result<Vec<(Position, Vec<u8>)>, LogUnavailable> {
+        Ok(Vec::new())
+    }
+
+    fn len(&self) -> u64 {
+        0
+    }
 }

@@ -12,7 +12,7 @@ use crate::access::caller::Caller;
 use crate::error::Fault;
 use crate::ids::{PrincipalId, RoleAssignmentId, SubscriptionId, TenantId};
 use crate::platform::{Context, Platform};
-use crate::ports::store::{Commit, CommitError, Expect, Housekeeping, Key, Kind, Partition};
+use crate::ports::store::{Commit, CommitError, Expect, Housekeeping, Key, Kind, Partition, Revision};
 use crate::ports::{Entropy, Store};
 use crate::record::{self, Encode};
 use crate::resource::scope::Scope;
@@ -134,6 +134,13 @@ impl Platform {
         }
         drop(world);
         let (tenant, entities) = first_records(wanted, &*self.entropy, context.now);
+        if self.is_rehearsal() {
+            let tenant = Arc::new(tenant);
+            let placed = entities.into_iter().map(|entity| (entity.key(tenant.id), (Revision(1), entity)));
+            let snapshot = TenantSnapshot::of(tenant.clone(), Revision(1), placed.collect());
+            self.worlds.replace(Arc::new(snapshot));
+            return Ok((Put::Created, tenant));
+        }
         let intent = self.trail.announce(entry).await?;
         let commit = add_to(intent.commit(), &tenant, &entities, context.now);
         match self.store.commit(commit).await {

@@ -123,6 +123,10 @@ impl Platform {
             CommitError::Store(crate::ports::store::StoreError::Unavailable(fault.to_string()))
         };
         let tenant = snapshot.tenant().id;
+        if self.is_rehearsal() {
+            self.worlds.replace(Arc::new(imagined(snapshot, writes)));
+            return Ok(());
+        }
         let intent = self.trail.announce(entry).await.map_err(unavailable)?;
         let (epoch_key, epoch) = snapshot.epoch_guard();
         let epoch_record = record::encode(&record::Epoch { changed: context.now.millis() });
@@ -197,4 +201,16 @@ fn moved_on(
     let put = put.into_iter().zip(revisions).map(|((key, entity), revision)| (key, Some((revision, entity))));
     let removed = removed.into_iter().map(|key| (key, None));
     Ok(snapshot.with(epoch, removed.chain(put).collect()))
+}
+
+/// The snapshot as it would be after these writes, at revisions that no store ever gave.
+fn imagined(snapshot: &TenantSnapshot, writes: Vec<Write>) -> TenantSnapshot {
+    let tenant = snapshot.tenant().id;
+    let epoch = Revision(snapshot.epoch().0 + 1);
+    let changes = writes.into_iter().filter_map(|write| match write {
+        Write::Put(entity) => Some((entity.key(tenant), Some((epoch, entity)))),
+        Write::Remove(entity) => Some((entity.key(tenant), None)),
+        Write::ClaimVaultName(..) | Write::ReleaseVaultName(_) => None,
+    });
+    snapshot.with(epoch, changes.collect())
 }

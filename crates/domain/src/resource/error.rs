@@ -31,6 +31,9 @@ pub enum Error {
     /// The state of the resource does not allow it.
     #[error("{0}")]
     Conflict(String),
+    /// The principal holds the role at the scope already.
+    #[error("{0}")]
+    RoleAssignmentExists(String),
     /// The vault keeps deleted objects until their time.
     #[error("the vault `{0}` has purge protection and cannot be purged before its scheduled purge date")]
     PurgeProtected(String),
@@ -51,6 +54,7 @@ impl Error {
             Self::GroupNotFound(_) => "group_not_found",
             Self::VaultNameTaken(_) => "vault_name_taken",
             Self::Conflict(_) => "conflict",
+            Self::RoleAssignmentExists(_) => "role_assignment_exists",
             Self::PurgeProtected(_) => "purge_protected",
             Self::Invalid(_) => "invalid",
             Self::Fault(Fault::Contended) => "contended",
@@ -80,9 +84,8 @@ impl From<AssignmentRefused> for Error {
             }
             AssignmentRefused::Absent(id) => Self::NotFound { kind: "role assignment", name: id.to_string() },
             AssignmentRefused::NotAssignable { .. } => Self::Invalid(refused.to_string()),
-            AssignmentRefused::Exists(_) | AssignmentRefused::Immutable(_) | AssignmentRefused::TooMany => {
-                Self::Conflict(refused.to_string())
-            }
+            AssignmentRefused::Exists(_) => Self::RoleAssignmentExists(refused.to_string()),
+            AssignmentRefused::Immutable(_) | AssignmentRefused::TooMany => Self::Conflict(refused.to_string()),
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::ids::{ResourceGroupName, SubscriptionId, VaultId, VaultName};
-use crate::limits;
 use crate::record::{self, Decode, Encode, Undecodable, tags_from, tags_into};
 use crate::time::Timestamp;
 
@@ -33,16 +32,6 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// The `recoveryLevel` of Key Vault's documentation for objects in this vault.
-    pub fn recovery_level(&self) -> &'static str {
-        match (self.purge_protection, self.retention_days >= limits::RETENTION_DAYS_MAX) {
-            (false, true) => "Recoverable+Purgeable",
-            (true, true) => "Recoverable",
-            (false, false) => "CustomizedRecoverable+Purgeable",
-            (true, false) => "CustomizedRecoverable",
-        }
-    }
-
     /// When something deleted at `deleted` is purged without being asked.
     pub fn purge_due(&self, deleted: Timestamp) -> Timestamp {
         deleted.plus(std::time::Duration::from_secs(u64::from(self.retention_days) * 86_400))

@@ -7,6 +7,7 @@ pub mod audience;
 pub mod evidence;
 pub mod grant;
 pub mod issue;
+pub mod rotate;
 pub mod signing;
 pub mod verify;
 

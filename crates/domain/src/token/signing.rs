@@ -4,6 +4,7 @@
 //! RS256 for every other audience, whose libraries may know nothing else. Of each kind there is a current key and a
 //! next one that is already published, so that relying parties have it before its first signature.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use vouchsafe_crypto::jose::{Algorithm, KeyKind, SigningKey};
@@ -39,14 +40,14 @@ pub struct TenantKey {
     /// When it entered this state.
     pub since: Timestamp,
     /// The key itself.
-    pub key: SigningKey,
+    pub key: Arc<SigningKey>,
 }
 
 impl TenantKey {
     /// A fresh key pair.
     pub fn generate(algorithm: Algorithm, state: KeyState, now: Timestamp) -> Self {
         let key = SigningKey::generate(kind_of(algorithm));
-        Self { kid: kid_of(&key), algorithm, state, since: now, key }
+        Self { kid: kid_of(&key), algorithm, state, since: now, key: Arc::new(key) }
     }
 
     /// The keys that a new tenant starts with.
@@ -117,6 +118,7 @@ impl Decode for TenantKey {
         };
         let key = SigningKey::from_pkcs8(kind_of(algorithm), &pkcs8)
             .map_err(|error| Undecodable(format!("a signing key: {error}")))?;
+        let key = Arc::new(key);
         Ok(Self { kid: stored.kid, algorithm, state, since: Timestamp::from_millis(stored.created), key })
     }
 }

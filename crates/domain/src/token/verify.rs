@@ -3,10 +3,11 @@
 //! A token is verified with the keys of the tenant that owns the resource, and with no other. The result is remembered
 //! by the token's digest until it expires, but the state of the principal is asked anew each time.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use vouchsafe_crypto::digest;
-use vouchsafe_crypto::jose::{Expected, verify};
+use vouchsafe_crypto::jose::{Expected, Refused, verify};
 
 use super::audience::Service;
 use super::issue::issuer;
@@ -41,7 +42,6 @@ pub enum BearerRefused {
 }
 
 struct Remembered {
-    tenant: TenantId,
     service: Service,
     kid: String,
     expires: Timestamp,
@@ -58,14 +58,15 @@ impl Default for VerifiedTokens {
 }
 
 impl Platform {
-    /// Who presents this token to a service in this tenant.
+    /// Who presents this token to a service. With a tenant, only that tenant's keys count; without one, the key that
+    /// signed it says whose it is.
     pub fn verify_bearer(
         &self,
-        tenant: &TenantSnapshot,
+        tenant: Option<&Arc<TenantSnapshot>>,
         service: Service,
         token: &[u8],
         now: Timestamp,
-    ) -> Result<Caller, BearerRefused> {
+    ) -> Result<(Arc<TenantSnapshot>, Caller), BearerRefused> {
         if token.len() > limits::ACCESS_TOKEN_BYTES_MAX {
             return Err(BearerRefused::Invalid);
         }
@@ -79,11 +80,13 @@ impl Platform {
             }
         };
         // The same checks for a remembered token as for a new one: the full tuple, then the state of the world now.
-        if remembered.tenant != tenant.tenant().id {
-            return Err(BearerRefused::Issuer {
-                expected: issuer(self.settings().origin(), tenant.tenant().id),
-            });
-        }
+        let tenant = match tenant {
+            Some(tenant) if tenant.tenant().id != remembered.caller.tenant() => {
+                return Err(self.wrong_issuer(Some(tenant)));
+            }
+            Some(tenant) => tenant.clone(),
+            None => self.world().tenant(remembered.caller.tenant()).ok_or(BearerRefused::Invalid)?,
+        };
         if remembered.service != service {
             return Err(BearerRefused::Audience);
         }
@@ -96,22 +99,42 @@ impl Platform {
         if !tenant.is_active(remembered.caller.principal()) {
             return Err(BearerRefused::Principal);
         }
-        Ok(remembered.caller.clone())
+        Ok((tenant, remembered.caller.clone()))
+    }
+
+    fn wrong_issuer(&self, tenant: Option<&Arc<TenantSnapshot>>) -> BearerRefused {
+        match tenant {
+            Some(tenant) => {
+                BearerRefused::Issuer { expected: issuer(self.settings().origin(), tenant.tenant().id) }
+            }
+            None => BearerRefused::Invalid,
+        }
     }
 
     fn verify_anew(
         &self,
-        tenant: &TenantSnapshot,
+        tenant: Option<&Arc<TenantSnapshot>>,
         service: Service,
         token: &[u8],
         now: Timestamp,
     ) -> Result<Remembered, BearerRefused> {
-        use vouchsafe_crypto::jose::Refused;
-
-        let id = tenant.tenant().id;
-        let expected_issuer = || BearerRefused::Issuer { expected: issuer(self.settings().origin(), id) };
-        let issuer_is_ours =
-            |presented: &str| self.settings().origins.iter().any(|origin| issuer(origin, id) == presented);
+        let world = self.world();
+        let candidates: Vec<&Arc<TenantSnapshot>> = match tenant {
+            Some(tenant) => vec![tenant],
+            None => world.tenants().collect(),
+        };
+        // Key ids are unique in the deployment, so the key that verifies the signature names the tenant.
+        let signer = Cell::new(None);
+        let keys = |kid: &str| {
+            let (tenant, key) = candidates
+                .iter()
+                .find_map(|tenant| tenant.verification_key(kid).map(|key| (tenant.tenant().id, key)))?;
+            signer.set(Some(tenant));
+            Some(key)
+        };
+        let issuer_is_ours = |presented: &str| {
+            signer.get().is_some_and(|id| self.settings().origins.iter().any(|origin| issuer(origin, id) == presented))
+        };
         let audience_is_ours = |presented: &str| self.settings().services.service(presented) == Some(service);
         let expected = Expected {
             issuer: &issuer_is_ours,
@@ -119,23 +142,20 @@ impl Platform {
             now_seconds: now.seconds(),
             skew_seconds: limits::TOKEN_SKEW.as_secs(),
         };
-        let keys = |kid: &str| tenant.verification_key(kid);
         let verified = verify(token, &keys, &expected).map_err(|refused| match refused {
             // A key that is not this tenant's is how another tenant's token looks from here.
-            Refused::UnknownKey | Refused::Issuer => expected_issuer(),
+            Refused::UnknownKey | Refused::Issuer => self.wrong_issuer(tenant),
             Refused::Audience => BearerRefused::Audience,
             Refused::Expired => BearerRefused::Expired,
             _ => BearerRefused::Invalid,
         })?;
         let text = |name: &str| verified.claim(name).and_then(|value| value.as_str()).map(str::to_owned);
-        let tid = text("tid").and_then(|raw| TenantId::parse(&raw).ok());
-        if tid != Some(id) {
-            return Err(expected_issuer());
+        let id = signer.get().ok_or(BearerRefused::Invalid)?;
+        if text("tid").and_then(|raw| TenantId::parse(&raw).ok()) != Some(id) {
+            return Err(self.wrong_issuer(tenant));
         }
-        let principal =
-            text("oid").and_then(|raw| PrincipalId::parse(&raw).ok()).ok_or(BearerRefused::Invalid)?;
+        let principal = text("oid").and_then(|raw| PrincipalId::parse(&raw).ok()).ok_or(BearerRefused::Invalid)?;
         Ok(Remembered {
-            tenant: id,
             service,
             kid: verified.kid().to_owned(),
             expires: Timestamp::from_seconds(verified.expires()),

@@ -117,6 +117,11 @@ impl Worlds {
         })
     }
 
+    /// A world of its own that begins like another one.
+    pub(crate) fn at(world: Arc<World>) -> Self {
+        Self { now: ArcSwap::new(world), writing: futures_util::lock::Mutex::new(()) }
+    }
+
     /// The world now.
     pub fn now(&self) -> Guard<Arc<World>> {
         self.now.load()
