@@ -17,6 +17,16 @@ impl Clock for SystemClock {
     }
 }
 
+/// Seconds since 1970, for parts that know nothing of our types.
+pub fn now_seconds(clock: &impl Clock) -> u64 {
+    clock.now().seconds()
+}
+
+/// A moment in seconds since 1970 as people and RFC 3339 write it.
+pub fn rfc3339(seconds: u64) -> String {
+    Timestamp::from_seconds(seconds).rfc3339()
+}
+
 /// The cryptographic random generator of aws-lc, seeded by the kernel.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemEntropy;

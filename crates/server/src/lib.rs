@@ -4,7 +4,9 @@
 //! in [`http::plane`] and their handler in [`http::route`], and leave through [`http::reply`].
 
 pub mod adapters;
+pub mod assemble;
 pub mod http;
+pub mod jobs;
 pub mod limits;
 pub mod listen;
 pub mod telemetry;

@@ -5,10 +5,18 @@
 //! tokens are verified), handler. Around all of it stand the deadline, the shedding of load and the isolation of
 //! panics. It knows nothing about what handlers do: their state is a type parameter.
 
+pub mod admin;
+pub mod app;
+pub mod arm;
 pub mod body;
+pub mod keyvault;
+pub mod node;
+pub mod oauth;
+pub mod operations;
 pub mod path;
 pub mod plane;
 pub mod problem;
+pub mod refusal;
 pub mod reply;
 pub mod route;
 

@@ -210,18 +210,21 @@ impl Names {
     /// Finds out what a request addresses.
     pub fn address(&self, door: Door, uri: &Uri, headers: &HeaderMap) -> Result<Address, BadHost> {
         match door {
-            Door::AdminSocket => {
-                let plane = match first_segment(uri.path()) {
-                    "healthz" | "readyz" | "metrics" => Plane::Operations,
-                    "node" => Plane::Node,
-                    _ => Plane::Admin,
-                };
-                let origin = Origin::new(self.primary.clone(), None);
-                let login = origin.clone();
-                Ok(Address { plane, origin, login, base_path: "", vault: None, captured: false })
-            }
+            // The socket is a door to everything; only what is ours alone needs no host.
+            Door::AdminSocket => match first_segment(uri.path()) {
+                "healthz" | "readyz" | "metrics" => Ok(self.ours(Plane::Operations)),
+                "node" => Ok(self.ours(Plane::Node)),
+                "admin" => Ok(self.ours(Plane::Admin)),
+                _ => self.by_host(host_of(uri, headers)?, uri.path()),
+            },
             Door::Tls => self.by_host(host_of(uri, headers)?, uri.path()),
         }
+    }
+
+    fn ours(&self, plane: Plane) -> Address {
+        let origin = Origin::new(self.primary.clone(), None);
+        let login = origin.clone();
+        Address { plane, origin, login, base_path: "", vault: None, captured: false }
     }
 
     fn by_host(&self, origin: Origin, path: &str) -> Result<Address, BadHost> {

@@ -1,0 +1,317 @@
+//! Puts the server together: the only file that names concrete adapters.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use vouchsafe_crypto::envelope::Kek;
+use vouchsafe_domain::directory::{TenantDomain, TenantToFound, found_first_tenant};
+use vouchsafe_domain::ids::TenantId;
+use vouchsafe_domain::listener::ListenerAuthority;
+use vouchsafe_domain::ports::{Clock, Entropy, Log, Store};
+use vouchsafe_domain::token::audience::ServiceNames;
+use vouchsafe_domain::{Fault, Platform, Settings};
+use vouchsafe_store::log::FileLog;
+use vouchsafe_store::root::RootKeySource;
+use vouchsafe_store::{EngineKind, InitError, OpenError};
+use vouchsafe_wire::admin::Endpoints;
+
+use crate::adapters::{SystemClock, SystemEntropy};
+use crate::http::app::{App, LogFacts, before_handler, before_route};
+use crate::http::plane::{
+    Host, Names, Origin, PUBLIC_GRAPH_HOST, PUBLIC_LOGIN_ALIASES, PUBLIC_LOGIN_HOST, PUBLIC_RESOURCE_MANAGER_HOST,
+    PUBLIC_VAULT_SUFFIX,
+};
+use crate::http::route::{Route, Table, TableError};
+use crate::http::{Handler, Parts, Readiness, Service, admin, arm, keyvault, node, oauth, operations};
+use crate::jobs::Jobs;
+use crate::limits::Limits;
+use crate::listen::{AdminSocket, Doors, Drained, SocketError};
+use crate::telemetry::Telemetry;
+use crate::tls::authority::{Authority, CaMaterial};
+use crate::tls::files::CertificateFiles;
+use crate::tls::{CertificateNames, MainCertificate, Tls, TlsError};
+
+/// How a server is to be run.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where everything persistent is.
+    pub data: PathBuf,
+    /// Where the root key comes from.
+    pub root_key: RootKeySource,
+    /// Where to listen. Port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// The host name in our own URLs.
+    pub host: String,
+    /// Further names and addresses that clients may use.
+    pub also_known_as: Vec<String>,
+    /// The parent of vault names, without a port.
+    pub vault_suffix: String,
+    /// Whether Microsoft's public names, led here by our proxy, are answered too.
+    pub capture: bool,
+    /// The certificate chain and key to show, instead of one of our own authority.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// The administrators' socket; in the data directory if absent.
+    pub admin_socket: Option<PathBuf>,
+    /// Where resources say they are when nobody says.
+    pub location: String,
+    /// The bounds of the doors.
+    pub limits: Limits,
+}
+
+/// The first tenant of a new deployment.
+#[derive(Clone, Debug)]
+pub struct FirstTenant {
+    /// Its id; random if absent.
+    pub id: Option<TenantId>,
+    /// What people see.
+    pub display_name: String,
+    /// Its domain.
+    pub domain: String,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The deployment could not be made.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// The deployment does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// What is in the store cannot be used.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// A name is not one.
+    #[error("`{name}` {problem}")]
+    Name {
+        /// The name.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on `{address}`: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// The socket cannot be opened.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The route table contradicts itself: our mistake.
+    #[error("the route table is wrong: {0}")]
+    Table(#[from] TableError),
+    /// The store has no listener authority.
+    #[error("the deployment was not initialised to its end; remove the directory and run `vouchsafe init` again")]
+    Unfinished,
+}
+
+/// A server that is running.
+pub struct Server {
+    /// Where everything is.
+    pub endpoints: Endpoints,
+    /// The address of the TLS listener.
+    pub tls_addr: SocketAddr,
+    /// The names that a proxy should lead here.
+    pub known_hosts: Vec<String>,
+    doors: Doors<App>,
+    jobs: tokio::task::JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl LogFacts for FileLog {
+    fn checkpoint_size(&self) -> u64 {
+        // The second line of a checkpoint is the tree's size (C2SP tlog-checkpoint).
+        self.checkpoint().lines().nth(1).and_then(|size| size.parse().ok()).unwrap_or(0)
+    }
+
+    fn verifier(&self) -> String {
+        self.vkey().to_owned()
+    }
+}
+
+/// Every route there is.
+pub fn routes() -> Vec<Route<Handler<App>>> {
+    let planes =
+        [oauth::routes(), keyvault::routes(), arm::routes(), operations::routes(), admin::routes(), node::routes()];
+    planes.into_iter().flatten().collect()
+}
+
+/// Makes a deployment: store, log, root key, the first tenant and the listener's authority. Explicit, and never over
+/// anything that exists.
+pub async fn initialise(data: &std::path::Path, root_key: &RootKeySource, first: &FirstTenant) -> Result<TenantId, StartError> {
+    let domain = TenantDomain::parse(&first.domain)
+        .map_err(|error| StartError::Name { name: first.domain.clone(), problem: error.to_string() })?;
+    let (clock, entropy) = (SystemClock, SystemEntropy);
+    vouchsafe_store::initialise(data, root_key, EngineKind::default(), &entropy)?;
+    let deployment = vouchsafe_store::open(data, root_key, Arc::new(clock)).await?;
+    let now = clock.now();
+    let wanted = TenantToFound { id: first.id, display_name: first.display_name.clone(), domain, subscription: None };
+    let tenant = found_first_tenant(&*deployment.store, &entropy, &wanted, now).await?;
+    let (_, material) = Authority::generate(now, &entropy)?;
+    // Last, so that a deployment without it is known to be unfinished.
+    let authority = ListenerAuthority { certificate: material.certificate_der, key: material.key_pkcs8 };
+    authority.keep(&*deployment.store).await?;
+    Ok(tenant)
+}
+
+/// Opens a deployment and starts to serve it.
+pub async fn start(config: Config) -> Result<Server, StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let names = names(&config)?;
+    let deployment = Arc::new(vouchsafe_store::open(&config.data, &config.root_key, clock.clone()).await?);
+    let authority = ListenerAuthority::load(&*deployment.store).await?.ok_or(StartError::Unfinished)?;
+    let authority =
+        Authority::load(&CaMaterial { certificate_der: authority.certificate, key_pkcs8: authority.key })?;
+    let now = clock.now();
+    let main = match &config.certificate {
+        Some((chain, key)) => MainCertificate::Files(CertificateFiles { chain: chain.clone(), key: key.clone() }),
+        None => {
+            let extra = std::iter::once(&names.primary).chain(&names.others).cloned().collect();
+            MainCertificate::Issued(CertificateNames { vault_suffix: names.vault_suffix.clone(), extra })
+        }
+    };
+    let tls = Arc::new(Tls::new(authority, main, config.capture, now, &*entropy)?);
+    let trust = config.data.join("tls");
+    make_directory(&trust)?;
+    tls.write_trust(&trust)?;
+
+    let listener = TcpListener::bind(config.listen).await;
+    let listener = listener.map_err(|source| StartError::Listen { address: config.listen, source })?;
+    let tls_addr =
+        listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
+    let admin_socket = config.admin_socket.clone().unwrap_or_else(|| config.data.join("admin/admin.sock"));
+
+    let settings = settings(&config, &names, tls_addr.port());
+    let origin = settings.origin().to_owned();
+    let backup_key = Kek::from_secret(deployment.backup_key.to_secret()).ok_or(StartError::Unfinished)?;
+    let log: Arc<dyn Log> = deployment.log.clone();
+    let store: Arc<dyn Store> = deployment.store.clone();
+    let platform = Arc::new(Platform::open(store, log, entropy.clone(), backup_key, settings, now).await?);
+    let tenant = platform.world().default_tenant().ok_or(StartError::Unfinished)?.tenant().id;
+    let endpoints = Endpoints {
+        authority: origin.clone(),
+        tenant: tenant.to_string(),
+        arm: origin.clone(),
+        graph: format!("{origin}/graph"),
+        vault_suffix: Origin::new(names.vault_suffix.clone(), Some(tls_addr.port())).authority(),
+        imds: None,
+        proxy: None,
+        ca_file: trust.join("ca.pem").display().to_string(),
+        ca_bundle: trust.join("ca-bundle.pem").display().to_string(),
+        admin_socket: admin_socket.display().to_string(),
+        data: config.data.display().to_string(),
+    };
+
+    let readiness = Arc::new(Readiness::default());
+    let telemetry = Arc::new(Telemetry::new(env!("CARGO_PKG_VERSION"), |_| {}));
+    let app = Arc::new(App {
+        platform: platform.clone(),
+        log: deployment.log.clone(),
+        clock: clock.clone(),
+        telemetry: telemetry.clone(),
+        readiness: readiness.clone(),
+        endpoints: endpoints.clone(),
+        started_at: now.rfc3339(),
+    });
+    let service = Arc::new(Service::new(Parts {
+        app,
+        table: Table::new(routes())?,
+        names: names.clone(),
+        before_route: Some(before_route),
+        before_handler: Some(before_handler),
+        limits: config.limits.clone(),
+        telemetry,
+        readiness: readiness.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+    }));
+    let doors = Doors::new(service);
+    doors.open_admin(AdminSocket::bind(&admin_socket).await?);
+    doors.open_tls(listener, tls.server_config());
+    let stop = CancellationToken::new();
+    let jobs = Arc::new(Jobs { platform, deployment, tls, clock, entropy });
+    let jobs = tokio::spawn(jobs.run(stop.clone()));
+    readiness.ready();
+    tracing::info!(%tls_addr, origin, "ready");
+    Ok(Server { endpoints, tls_addr, known_hosts: known_hosts(&config, &names), doors, jobs, stop })
+}
+
+impl Server {
+    /// Stops in order: balancers are told, requests in flight finish, the log is anchored.
+    pub async fn drain(self, announce: Duration) -> Drained {
+        let drained = self.doors.drain(announce).await;
+        self.stop.cancel();
+        if let Err(error) = self.jobs.await {
+            tracing::error!(%error, "the jobs did not end in order");
+        }
+        drained
+    }
+}
+
+fn host(raw: &str) -> Result<Host, StartError> {
+    Host::parse(raw).ok_or_else(|| StartError::Name { name: raw.to_owned(), problem: "is not a host name".to_owned() })
+}
+
+fn names(config: &Config) -> Result<Names, StartError> {
+    let primary = host(&config.host)?;
+    let always = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let others = config.also_known_as.iter().chain(&always).map(|name| host(name)).collect::<Result<Vec<_>, _>>()?;
+    let others = others.into_iter().filter(|other| *other != primary).collect();
+    Ok(Names { primary, others, vault_suffix: host(&config.vault_suffix)?, capture: config.capture })
+}
+
+fn settings(config: &Config, names: &Names, port: u16) -> Settings {
+    let own = std::iter::once(&names.primary).chain(&names.others);
+    let mut origins: Vec<String> = own.map(|name| Origin::new(name.clone(), Some(port)).to_string()).collect();
+    let origin = origins.first().cloned().unwrap_or_default();
+    let mut key_vault = vec![Origin::new(names.vault_suffix.clone(), Some(port)).to_string()];
+    let mut resource_manager = origins.clone();
+    let mut graph = vec![format!("{origin}/graph")];
+    // Azure's own names for the services are accepted as audiences wherever the client came from (wire facts §12).
+    key_vault.push(format!("https://{PUBLIC_VAULT_SUFFIX}"));
+    resource_manager.push(format!("https://{PUBLIC_RESOURCE_MANAGER_HOST}"));
+    resource_manager.push("https://management.core.windows.net".to_owned());
+    graph.push(format!("https://{PUBLIC_GRAPH_HOST}"));
+    if config.capture {
+        origins.push(format!("https://{PUBLIC_LOGIN_HOST}"));
+        origins.extend(PUBLIC_LOGIN_ALIASES.map(|name| format!("https://{name}")));
+    }
+    let services = ServiceNames { key_vault, resource_manager, graph };
+    Settings { origins, services, location: config.location.clone() }
+}
+
+fn known_hosts(config: &Config, names: &Names) -> Vec<String> {
+    let suffix = names.vault_suffix.as_str();
+    let mut known = vec![suffix.to_owned(), format!("*.{suffix}"), names.primary.as_str().to_owned()];
+    if config.capture {
+        known.extend(captured_hosts());
+    }
+    known
+}
+
+/// Microsoft's names that a server with capture answers for.
+pub fn captured_hosts() -> Vec<String> {
+    let fixed = [PUBLIC_LOGIN_HOST, PUBLIC_RESOURCE_MANAGER_HOST, PUBLIC_GRAPH_HOST];
+    let vaults = format!("*.{PUBLIC_VAULT_SUFFIX}");
+    fixed.into_iter().chain(PUBLIC_LOGIN_ALIASES).map(str::to_owned).chain([vaults]).collect()
+}
+
+fn make_directory(path: &std::path::Path) -> Result<(), StartError> {
+    match std::fs::create_dir(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(StartError::Tls(TlsError::Write { path: path.display().to_string(), source: error }))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,77 @@
+//! What the server does without being asked. Each job is a `tick` that a test can call; this file only keeps time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use vouchsafe_domain::ports::{Clock, Entropy};
+use vouchsafe_domain::{Context, Platform};
+use vouchsafe_store::Deployment;
+
+use crate::tls::Tls;
+
+/// How often the log is anchored in the store and outcomes are settled.
+const OFTEN: Duration = Duration::from_secs(1);
+/// How often certificates, signing keys and purges are looked at.
+const SELDOM: Duration = Duration::from_secs(60);
+
+/// Everything that jobs work on.
+pub struct Jobs {
+    /// What decides.
+    pub platform: Arc<Platform>,
+    /// The store and the log.
+    pub deployment: Arc<Deployment>,
+    /// The listener's certificates.
+    pub tls: Arc<Tls>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where request ids come from.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl Jobs {
+    /// Keeps ticking until `stop`; the last tick happens after it.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut often = interval(OFTEN);
+        let mut seldom = interval(SELDOM);
+        often.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        seldom.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                _ = seldom.tick() => self.tick_seldom().await,
+                _ = often.tick() => self.tick_often().await,
+            }
+        }
+        self.tick_often().await;
+    }
+
+    /// Anchors the log's checkpoint in the store and lets the store forget settled announcements.
+    pub async fn tick_often(&self) {
+        if let Err(error) = self.deployment.anchor().await {
+            tracing::error!(%error, "the audit log's checkpoint could not be kept in the store");
+        }
+        if let Err(error) = self.platform.trail().settle(self.platform.store()).await {
+            tracing::error!(%error, "announced changes could not be settled");
+        }
+    }
+
+    /// Renews certificates, moves signing keys on, purges what is due.
+    pub async fn tick_seldom(&self) {
+        let now = self.clock.now();
+        self.tls.tick(now, &*self.entropy);
+        let context = Context { request: self.entropy.uuid(), from: None, now };
+        match self.platform.rotate_signing_keys(&context).await {
+            Ok(0) => {}
+            Ok(tenants) => tracing::info!(tenants, "signing keys moved on"),
+            Err(error) => tracing::error!(%error, "signing keys could not be moved on"),
+        }
+        match self.platform.purge_due_secrets(&context).await {
+            Ok(0) => {}
+            Ok(secrets) => tracing::info!(secrets, "deleted secrets were purged on their scheduled date"),
+            Err(error) => tracing::error!(%error, "deleted secrets that are due could not be purged"),
+        }
+    }
+}
