@@ -1,2 +1,43 @@
-//! Placeholder head.
-fn main() {}
+//! The one binary: a table of commands.
+
+mod cli;
+mod client;
+mod command;
+mod environment;
+mod output;
+mod serving;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    init_logging(cli.command.is_a_server());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = match runtime.block_on(command::run(cli)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    };
+    // A prompt or a read of standard input may still hold a thread; the answer is out, so nobody waits for it.
+    runtime.shutdown_background();
+    code
+}
+
+/// Servers log what happens to standard error; other commands only what goes wrong. `VOUCHSAFE_LOG` says otherwise.
+fn init_logging(server: bool) {
+    use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+    let usual = if server { LevelFilter::INFO } else { LevelFilter::WARN };
+    let filter = EnvFilter::builder().with_default_directive(usual.into()).with_env_var("VOUCHSAFE_LOG").from_env_lossy();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if server { subscriber.json().init() } else { subscriber.compact().init() }
+}

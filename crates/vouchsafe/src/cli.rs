@@ -1,0 +1,422 @@
+//! What can be typed. Help texts begin with a verb; no secret is ever an argument.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Secretless authentication that you run yourself
+#[derive(Debug, Parser)]
+#[command(name = "vouchsafe", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Where the server is, and how answers look.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// The administrators' socket of the server
+    #[arg(long, global = true, env = "VOUCHSAFE_SOCKET", value_name = "PATH", default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+    /// How to print answers
+    #[arg(long, short, global = true, value_enum, default_value_t = Format::Human)]
+    pub output: Format,
+    /// The tenant to act in: an id, a domain or a display name; the first one if not given
+    #[arg(long, global = true, env = "VOUCHSAFE_TENANT", value_name = "TENANT")]
+    pub tenant: Option<String>,
+}
+
+/// Where a packaged server keeps everything.
+pub const DEFAULT_DATA: &str = "/var/lib/vouchsafe";
+const DEFAULT_SOCKET: &str = "/var/lib/vouchsafe/admin/admin.sock";
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Human,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a new deployment: root key, store, audit log, first tenant
+    Init(Init),
+    /// Serve a deployment
+    Serve(Serve),
+    /// Give processes on this machine their managed identities
+    Agent(Agent),
+    /// Run server, agent and proxy in one process, for development
+    Dev(Dev),
+    /// Run a program as a managed identity
+    Run(Run),
+    /// Print the environment that lets programs find everything
+    Env(Env),
+    /// Make things as a file says they should be
+    Apply(Apply),
+    /// Work with secrets
+    #[command(subcommand)]
+    Secret(Secret),
+    /// Work with vaults
+    #[command(subcommand)]
+    Vault(Vault),
+    /// Work with managed identities
+    #[command(subcommand)]
+    Identity(Identity),
+    /// Work with roles and role assignments
+    #[command(subcommand)]
+    Role(Role),
+    /// Work with access tokens and client secrets
+    #[command(subcommand)]
+    Token(Token),
+    /// Read and verify the audit log
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Find out what is wrong
+    Doctor,
+    /// Print the completion script of a shell
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+impl Command {
+    /// Whether the command serves until it is stopped.
+    pub fn is_a_server(&self) -> bool {
+        matches!(self, Self::Serve(_) | Self::Agent(_) | Self::Dev(_))
+    }
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct RootKey {
+    /// Where the root key is: `file:PATH`, or `credential:NAME` for one that systemd provides
+    #[arg(long, value_name = "SOURCE", env = "VOUCHSAFE_ROOT_KEY")]
+    pub root_key: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Init {
+    /// The directory to make; it must not exist or be empty
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    pub data: PathBuf,
+    #[command(flatten)]
+    pub root_key: RootKey,
+    /// What people call the first tenant
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub tenant_name: String,
+    /// The first tenant's domain
+    #[arg(long, value_name = "DOMAIN", default_value = "default.vouchsafe.localhost")]
+    pub domain: String,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Names {
+    /// The host name in our own URLs
+    #[arg(long, value_name = "NAME", default_value = "localhost")]
+    pub host: String,
+    /// Another name or address that clients use; may be repeated
+    #[arg(long = "also", value_name = "NAME")]
+    pub also_known_as: Vec<String>,
+    /// The parent of vault names
+    #[arg(long, value_name = "NAME", default_value = "vault.localhost")]
+    pub vault_suffix: String,
+    /// Where resources say they are when nobody says
+    #[arg(long, value_name = "NAME", default_value = "local")]
+    pub location: String,
+}
+
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// The deployment's directory
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    pub data: PathBuf,
+    #[command(flatten)]
+    pub root_key: RootKey,
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
+    pub listen: SocketAddr,
+    #[command(flatten)]
+    pub names: Names,
+    /// Answer for Microsoft's public names too, when a proxy leads them here
+    #[arg(long)]
+    pub capture: bool,
+    /// The certificate chain to show, in PEM; ours if not given
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub certificate: Option<PathBuf>,
+    /// The private key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub key: Option<PathBuf>,
+    /// How long to go on serving after balancers were told to stop sending
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub drain_seconds: u64,
+}
+
+#[derive(Args, Debug)]
+pub struct Agent {
+    /// The agent's own directory, for its socket and what `run` and `env` read
+    #[arg(long, value_name = "DIR", default_value = "/run/vouchsafe-agent")]
+    pub directory: PathBuf,
+    /// Where the metadata endpoints listen; loopback only
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:40342")]
+    pub imds: SocketAddr,
+    /// Where the forward proxy listens; loopback only
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:40343")]
+    pub proxy: SocketAddr,
+    /// The server's TLS address, where the proxy leads our names
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
+    pub server: SocketAddr,
+}
+
+#[derive(Args, Debug)]
+pub struct Dev {
+    /// Where to keep everything; a temporary directory if not given
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The TLS port; 0 picks a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8443)]
+    pub port: u16,
+    /// A file to apply when ready
+    #[arg(long, value_name = "FILE")]
+    pub apply: Option<PathBuf>,
+    /// Print one line of JSON when ready
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Run {
+    /// The identity, by name or ARM id
+    #[arg(long, value_name = "NAME")]
+    pub identity: String,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+#[derive(Args, Debug)]
+pub struct Env {
+    /// Bind this identity to the calling shell until it ends
+    #[arg(long, value_name = "NAME")]
+    pub identity: Option<String>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = EnvFormat::Shell)]
+    pub format: EnvFormat,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum EnvFormat {
+    /// For `eval "$(vouchsafe env)"`
+    Shell,
+    /// For `.env` files
+    Dotenv,
+    /// For programs
+    Json,
+}
+
+#[derive(Args, Debug)]
+pub struct Apply {
+    /// The file, in YAML; `-` reads standard input
+    #[arg(long, short, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Only say what would change
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct InVault {
+    /// The vault
+    #[arg(long, value_name = "NAME", env = "VOUCHSAFE_VAULT")]
+    pub vault: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Secret {
+    /// Set a secret; the value comes from a file, standard input or a prompt
+    Set {
+        /// The secret's name
+        name: String,
+        #[command(flatten)]
+        vault: InVault,
+        /// The file with the value; `-` reads standard input
+        #[arg(long, value_name = "FILE")]
+        value_file: Option<PathBuf>,
+        /// What kind of text it is
+        #[arg(long, value_name = "TYPE")]
+        content_type: Option<String>,
+    },
+    /// Write a secret's value to standard output or a file
+    Get {
+        /// The secret's name
+        name: String,
+        #[command(flatten)]
+        vault: InVault,
+        /// The version; the current one if not given
+        #[arg(long, value_name = "VERSION")]
+        version: Option<String>,
+        /// Write the value into this new file, for its owner only
+        #[arg(long, value_name = "FILE")]
+        value_file: Option<PathBuf>,
+    },
+    /// List secrets, without values
+    List {
+        #[command(flatten)]
+        vault: InVault,
+        /// List soft-deleted ones
+        #[arg(long)]
+        deleted: bool,
+    },
+    /// List the versions of a secret
+    Versions {
+        /// The secret's name
+        name: String,
+        #[command(flatten)]
+        vault: InVault,
+    },
+    /// Soft-delete a secret
+    Delete {
+        /// The secret's name
+        name: String,
+        #[command(flatten)]
+        vault: InVault,
+    },
+    /// Make a soft-deleted secret live again
+    Recover {
+        /// The secret's name
+        name: String,
+        #[command(flatten)]
+        vault: InVault,
+    },
+    /// Destroy a soft-deleted secret
+    Purge {
+        /// The secret's name
+        name: String,
+        #[command(flatten)]
+        vault: InVault,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Vault {
+    /// Create a vault
+    Create {
+        /// The vault's name
+        name: String,
+        /// The resource group, made if it is not there
+        #[arg(long, short = 'g', value_name = "NAME", default_value = "default")]
+        resource_group: String,
+        /// How long deleted secrets can be recovered
+        #[arg(long, value_name = "DAYS", default_value_t = 90)]
+        retention_days: u32,
+        /// Keep deleted secrets until then, whoever asks
+        #[arg(long)]
+        purge_protection: bool,
+    },
+    /// List vaults
+    List,
+    /// Show a vault
+    Show {
+        /// The vault's name
+        name: String,
+    },
+    /// Soft-delete a vault
+    Delete {
+        /// The vault's name
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Identity {
+    /// Create a managed identity
+    Create {
+        /// The identity's name
+        name: String,
+        /// The resource group, made if it is not there
+        #[arg(long, short = 'g', value_name = "NAME", default_value = "default")]
+        resource_group: String,
+    },
+    /// List managed identities
+    List,
+    /// Show a managed identity
+    Show {
+        /// The identity's name
+        name: String,
+    },
+    /// Delete a managed identity with its role assignments
+    Delete {
+        /// The identity's name
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Role {
+    /// List roles
+    List,
+    /// List role assignments
+    Assignments,
+    /// Assign a role to an identity
+    Assign {
+        /// The role, by name
+        role: String,
+        /// The identity, by name
+        #[arg(long, value_name = "NAME")]
+        identity: String,
+        /// The vault on which it holds
+        #[arg(long, value_name = "NAME")]
+        vault: String,
+        /// Only this secret of the vault
+        #[arg(long, value_name = "NAME")]
+        secret: Option<String>,
+    },
+    /// Remove a role assignment
+    Unassign {
+        /// The assignment's ARM id, as `role assignments` shows it
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    /// Print an access token of the local administrator
+    Get {
+        /// For which resource
+        #[arg(long, value_name = "RESOURCE", default_value = "https://vault.azure.net")]
+        resource: String,
+    },
+    /// Generate a client secret for an application that can do no better
+    ClientSecret {
+        /// The application, by name or client id
+        application: String,
+        /// How long it works
+        #[arg(long, value_name = "DAYS")]
+        lifetime_days: Option<u32>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Prove offline that a log is complete and unedited
+    Verify {
+        /// The log's directory: `audit` in the deployment's directory
+        directory: PathBuf,
+        /// The file with the public key, kept apart from the log
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Print the newest entries
+    Tail {
+        /// How many
+        #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20)]
+        lines: u32,
+        /// Go on as entries come
+        #[arg(long, short)]
+        follow: bool,
+    },
+}

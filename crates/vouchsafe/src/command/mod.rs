@@ -1,0 +1,47 @@
+//! One file a command.
+
+pub mod apply;
+mod audit;
+mod doctor;
+mod env;
+mod identity;
+mod role;
+mod run;
+mod secret;
+mod token;
+mod vault;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Command};
+use crate::client::Client;
+use crate::serving;
+
+/// Runs the command that was typed.
+pub async fn run(cli: Cli) -> Result<ExitCode> {
+    let Cli { global, command } = cli;
+    let client = Client::new(&global);
+    match &command {
+        Command::Init(arguments) => serving::init(arguments).await,
+        Command::Serve(arguments) => serving::serve(arguments).await,
+        Command::Agent(arguments) => serving::agent(&global, arguments).await,
+        Command::Dev(arguments) => serving::dev(arguments).await,
+        Command::Run(arguments) => run::run(&global, arguments).await,
+        Command::Env(arguments) => env::env(&global, arguments).await,
+        Command::Apply(arguments) => apply::apply(&client, global.output, arguments).await,
+        Command::Secret(command) => secret::secret(&client, global.output, command).await,
+        Command::Vault(command) => vault::vault(&client, global.output, command).await,
+        Command::Identity(command) => identity::identity(&client, global.output, command).await,
+        Command::Role(command) => role::role(&client, global.output, command).await,
+        Command::Token(command) => token::token(&client, global.output, command).await,
+        Command::Audit(command) => audit::audit(&client, global.output, command).await,
+        Command::Doctor => doctor::doctor(&global).await,
+        Command::Completion { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "vouchsafe", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

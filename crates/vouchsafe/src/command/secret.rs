@@ -1,0 +1,184 @@
+//! `vouchsafe secret`: Key Vault's own operations, over the administrators' socket.
+
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use http::Method;
+use serde_json::Value;
+use vouchsafe_wire::admin::SecretWrite;
+use vouchsafe_wire::secret_text::SecretText;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::cli::{Format, Secret};
+use crate::client::Client;
+use crate::output;
+
+const VALUE_BYTES_MAX: u64 = 25 * 1024;
+const VERSION: &str = "api-version=7.4";
+
+pub async fn secret(client: &Client, format: Format, command: &Secret) -> Result<ExitCode> {
+    match command {
+        Secret::Set { name, vault, value_file, content_type } => {
+            let host = client.vault_host(&vault.vault).await?;
+            let value = value(value_file.as_deref())?;
+            let write = SecretWrite { value: SecretText::new(value.to_string()), content_type: content_type.clone() };
+            let path = format!("/secrets/{}?{VERSION}", checked(name)?);
+            let answer = client.send(Method::PUT, &host, &path, Some(write.to_json())).await?.successful()?;
+            let shown = without_value(&answer.body)?;
+            output::print(format, &shown, |shown| format!("set {}", output::text(shown, "/id")))?;
+        }
+        Secret::Get { name, vault, version, value_file } => {
+            let host = client.vault_host(&vault.vault).await?;
+            let version = version.as_deref().map(checked).transpose()?.unwrap_or_default();
+            let path = format!("/secrets/{}/{version}?{VERSION}", checked(name)?);
+            let answer = client.send(Method::GET, &host, &path, None).await?.successful()?;
+            #[derive(serde::Deserialize)]
+            struct Bundle {
+                value: SecretText,
+            }
+            match (value_file, format) {
+                (None, Format::Json) => output::line(std::str::from_utf8(&answer.body)?),
+                (file, _) => {
+                    let bundle: Bundle = serde_json::from_slice(&answer.body).context("the answer has no value")?;
+                    write_value(file.as_deref(), bundle.value.expose())?;
+                }
+            }
+        }
+        Secret::List { vault, deleted } => {
+            let host = client.vault_host(&vault.vault).await?;
+            let collection = if *deleted { "deletedsecrets" } else { "secrets" };
+            let items = all_pages(client, &host, &format!("/{collection}?{VERSION}")).await?;
+            print_items(format, &items)?;
+        }
+        Secret::Versions { name, vault } => {
+            let host = client.vault_host(&vault.vault).await?;
+            let items = all_pages(client, &host, &format!("/secrets/{}/versions?{VERSION}", checked(name)?)).await?;
+            print_items(format, &items)?;
+        }
+        Secret::Delete { name, vault } => {
+            let host = client.vault_host(&vault.vault).await?;
+            let path = format!("/secrets/{}?{VERSION}", checked(name)?);
+            let deleted: Value = client.json(Method::DELETE, &host, &path, None).await?;
+            output::print(format, &deleted, |_| format!("deleted {name}; `vouchsafe secret recover` brings it back"))?;
+        }
+        Secret::Recover { name, vault } => {
+            let host = client.vault_host(&vault.vault).await?;
+            let path = format!("/deletedsecrets/{}/recover?{VERSION}", checked(name)?);
+            let recovered: Value = client.json(Method::POST, &host, &path, None).await?;
+            output::print(format, &recovered, |_| format!("recovered {name}"))?;
+        }
+        Secret::Purge { name, vault } => {
+            let host = client.vault_host(&vault.vault).await?;
+            let path = format!("/deletedsecrets/{}?{VERSION}", checked(name)?);
+            client.send(Method::DELETE, &host, &path, None).await?.successful()?;
+            if format == Format::Human {
+                output::line(&format!(
+                    "purged {name}: its records are deleted here; old disk pages and backups are not overwritten"
+                ));
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Names go into a path; whatever could change the path is refused here, the rest by the server.
+fn checked(name: &str) -> Result<&str> {
+    let plausible = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if plausible { Ok(name) } else { bail!("`{name}` must be letters, digits or hyphens") }
+}
+
+/// The value from a file, standard input or a prompt; never from the command line, where everybody can read it.
+fn value(file: Option<&Path>) -> Result<Zeroizing<String>> {
+    let mut value = Zeroizing::new(String::new());
+    match file {
+        Some(file) if file != Path::new("-") => {
+            let context = || format!("cannot read `{}`", file.display());
+            let file = std::fs::File::open(file).with_context(context)?;
+            file.take(VALUE_BYTES_MAX + 1).read_to_string(&mut value).with_context(context)?;
+        }
+        None if std::io::stdin().is_terminal() => {
+            let mut typed = rpassword::prompt_password("Value: ").context("cannot read the value")?;
+            value.push_str(&typed);
+            typed.zeroize();
+        }
+        _ => {
+            std::io::stdin().take(VALUE_BYTES_MAX + 1).read_to_string(&mut value).context("standard input is not text")?;
+        }
+    }
+    if value.len() as u64 > VALUE_BYTES_MAX {
+        bail!("the value is longer than {VALUE_BYTES_MAX} bytes");
+    }
+    Ok(value)
+}
+
+fn write_value(file: Option<&Path>, value: &str) -> Result<()> {
+    match file {
+        Some(file) => {
+            // A new file only: one that is there may be readable by others, or a link.
+            let mut out = std::fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(file)
+                .with_context(|| format!("cannot create `{}`", file.display()))?;
+            out.write_all(value.as_bytes())?;
+        }
+        None => {
+            let mut out = std::io::stdout().lock();
+            out.write_all(value.as_bytes())?;
+            if std::io::stdout().is_terminal() {
+                out.write_all(b"\n")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn without_value(body: &[u8]) -> Result<Value> {
+    let mut shown: Value = serde_json::from_slice(body).context("the answer cannot be read")?;
+    if let Some(members) = shown.as_object_mut()
+        && let Some(Value::String(mut value)) = members.remove("value")
+    {
+        value.zeroize();
+    }
+    Ok(shown)
+}
+
+const PAGES_MAX: usize = 100_000;
+
+async fn all_pages(client: &Client, host: &str, path: &str) -> Result<Vec<Value>> {
+    let mut items = Vec::new();
+    let mut path = path.to_owned();
+    for _ in 0..PAGES_MAX {
+        let mut page: Value = client.json(Method::GET, host, &path, None).await?;
+        if let Some(Value::Array(mut found)) = page.get_mut("value").map(Value::take) {
+            items.append(&mut found);
+        }
+        let next = page.get("nextLink").and_then(Value::as_str).map(str::to_owned);
+        let Some(next) = next.filter(|next| !next.is_empty()) else { return Ok(items) };
+        // The link is absolute; the socket wants the path.
+        let rest = next.split_once("://").map_or(next.as_str(), |(_, rest)| rest);
+        path = rest.find('/').map(|at| rest[at..].to_owned()).context("the server's nextLink has no path")?;
+    }
+    bail!("the list does not end")
+}
+
+fn print_items(format: Format, items: &Vec<Value>) -> Result<()> {
+    output::print(format, items, |items| {
+        let rows = items.iter().map(|item| {
+            let id = output::text(item, "/id");
+            let name: Vec<&str> = id.splitn(4, '/').nth(3).unwrap_or_default().split('/').skip(1).collect();
+            let enabled = output::text(item, "/attributes/enabled");
+            let date = |pointer| item.pointer(pointer).and_then(Value::as_u64).map(date).unwrap_or_default();
+            [name.join("/"), enabled, date("/attributes/updated"), date("/attributes/exp"), output::text(item, "/contentType")]
+        });
+        output::table(["NAME", "ENABLED", "UPDATED", "EXPIRES", "CONTENT TYPE"], rows)
+    })
+}
+
+fn date(seconds: u64) -> String {
+    vouchsafe_server::adapters::rfc3339(seconds)
+}
