@@ -31,7 +31,9 @@ impl ListenerAuthority {
         let commit = Commit::housekeeping(Housekeeping::Initialise);
         match store.commit(commit.put(place(), Expect::Absent, SecretBytes::new(self.encode()))).await {
             Ok(_) => Ok(()),
-            Err(CommitError::Conflict) => Err(Fault::Broken("the deployment has a listener authority".to_owned())),
+            Err(CommitError::Conflict) => {
+                Err(Fault::Broken("the deployment has a listener authority".to_owned()))
+            }
             Err(CommitError::Store(error)) => Err(error.into()),
         }
     }

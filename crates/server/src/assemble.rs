@@ -22,8 +22,8 @@ use vouchsafe_wire::admin::Endpoints;
 use crate::adapters::{SystemClock, SystemEntropy};
 use crate::http::app::{App, LogFacts, before_handler, before_route};
 use crate::http::plane::{
-    Host, Names, Origin, PUBLIC_GRAPH_HOST, PUBLIC_LOGIN_ALIASES, PUBLIC_LOGIN_HOST, PUBLIC_RESOURCE_MANAGER_HOST,
-    PUBLIC_VAULT_SUFFIX,
+    Host, Names, Origin, PUBLIC_GRAPH_HOST, PUBLIC_LOGIN_ALIASES, PUBLIC_LOGIN_HOST,
+    PUBLIC_RESOURCE_MANAGER_HOST, PUBLIC_VAULT_SUFFIX,
 };
 use crate::http::route::{Route, Table, TableError};
 use crate::http::{Handler, Parts, Readiness, Service, admin, arm, keyvault, node, oauth, operations};
@@ -111,7 +111,9 @@ pub enum StartError {
     #[error("the route table is wrong: {0}")]
     Table(#[from] TableError),
     /// The store has no listener authority.
-    #[error("the deployment was not initialised to its end; remove the directory and run `vouchsafe init` again")]
+    #[error(
+        "the deployment was not initialised to its end; remove the directory and run `vouchsafe init` again"
+    )]
     Unfinished,
 }
 
@@ -141,21 +143,32 @@ impl LogFacts for FileLog {
 
 /// Every route there is.
 pub fn routes() -> Vec<Route<Handler<App>>> {
-    let planes =
-        [oauth::routes(), keyvault::routes(), arm::routes(), operations::routes(), admin::routes(), node::routes()];
+    let planes = [
+        oauth::routes(),
+        keyvault::routes(),
+        arm::routes(),
+        operations::routes(),
+        admin::routes(),
+        node::routes(),
+    ];
     planes.into_iter().flatten().collect()
 }
 
 /// Makes a deployment: store, log, root key, the first tenant and the listener's authority. Explicit, and never over
 /// anything that exists.
-pub async fn initialise(data: &std::path::Path, root_key: &RootKeySource, first: &FirstTenant) -> Result<TenantId, StartError> {
+pub async fn initialise(
+    data: &std::path::Path,
+    root_key: &RootKeySource,
+    first: &FirstTenant,
+) -> Result<TenantId, StartError> {
     let domain = TenantDomain::parse(&first.domain)
         .map_err(|error| StartError::Name { name: first.domain.clone(), problem: error.to_string() })?;
     let (clock, entropy) = (SystemClock, SystemEntropy);
     vouchsafe_store::initialise(data, root_key, EngineKind::default(), &entropy)?;
     let deployment = vouchsafe_store::open(data, root_key, Arc::new(clock)).await?;
     let now = clock.now();
-    let wanted = TenantToFound { id: first.id, display_name: first.display_name.clone(), domain, subscription: None };
+    let wanted =
+        TenantToFound { id: first.id, display_name: first.display_name.clone(), domain, subscription: None };
     let tenant = found_first_tenant(&*deployment.store, &entropy, &wanted, now).await?;
     let (_, material) = Authority::generate(now, &entropy)?;
     // Last, so that a deployment without it is known to be unfinished.
@@ -175,7 +188,9 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
         Authority::load(&CaMaterial { certificate_der: authority.certificate, key_pkcs8: authority.key })?;
     let now = clock.now();
     let main = match &config.certificate {
-        Some((chain, key)) => MainCertificate::Files(CertificateFiles { chain: chain.clone(), key: key.clone() }),
+        Some((chain, key)) => {
+            MainCertificate::Files(CertificateFiles { chain: chain.clone(), key: key.clone() })
+        }
         None => {
             let extra = std::iter::once(&names.primary).chain(&names.others).cloned().collect();
             MainCertificate::Issued(CertificateNames { vault_suffix: names.vault_suffix.clone(), extra })
@@ -260,20 +275,23 @@ impl Server {
 }
 
 fn host(raw: &str) -> Result<Host, StartError> {
-    Host::parse(raw).ok_or_else(|| StartError::Name { name: raw.to_owned(), problem: "is not a host name".to_owned() })
+    Host::parse(raw)
+        .ok_or_else(|| StartError::Name { name: raw.to_owned(), problem: "is not a host name".to_owned() })
 }
 
 fn names(config: &Config) -> Result<Names, StartError> {
     let primary = host(&config.host)?;
     let always = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-    let others = config.also_known_as.iter().chain(&always).map(|name| host(name)).collect::<Result<Vec<_>, _>>()?;
+    let others =
+        config.also_known_as.iter().chain(&always).map(|name| host(name)).collect::<Result<Vec<_>, _>>()?;
     let others = others.into_iter().filter(|other| *other != primary).collect();
     Ok(Names { primary, others, vault_suffix: host(&config.vault_suffix)?, capture: config.capture })
 }
 
 fn settings(config: &Config, names: &Names, port: u16) -> Settings {
     let own = std::iter::once(&names.primary).chain(&names.others);
-    let mut origins: Vec<String> = own.map(|name| Origin::new(name.clone(), Some(port)).to_string()).collect();
+    let mut origins: Vec<String> =
+        own.map(|name| Origin::new(name.clone(), Some(port)).to_string()).collect();
     let origin = origins.first().cloned().unwrap_or_default();
     let mut key_vault = vec![Origin::new(names.vault_suffix.clone(), Some(port)).to_string()];
     let mut resource_manager = origins.clone();

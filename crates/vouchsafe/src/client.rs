@@ -61,7 +61,8 @@ impl Client {
     /// The first subscription of the tenant, and the host of Resource Manager.
     pub async fn subscription(&self) -> Result<(String, String)> {
         let host = self.arm_host().await?;
-        let list: Value = self.json(Method::GET, &host, "/subscriptions?api-version=2022-12-01", None).await?;
+        let list: Value =
+            self.json(Method::GET, &host, "/subscriptions?api-version=2022-12-01", None).await?;
         let id = list.pointer("/value/0/subscriptionId").and_then(Value::as_str);
         Ok((id.ok_or_else(|| anyhow!("the tenant has no subscription"))?.to_owned(), host))
     }
@@ -82,7 +83,8 @@ impl Client {
     ) -> Result<T> {
         let body = body.map(serde_json::to_vec).transpose()?.map(Zeroizing::new);
         let answer = self.send(method, host, path, body).await?.successful()?;
-        serde_json::from_slice(&answer.body).context("the server's answer cannot be read; is it of another version?")
+        serde_json::from_slice(&answer.body)
+            .context("the server's answer cannot be read; is it of another version?")
     }
 
     /// Asks and returns whatever comes back.

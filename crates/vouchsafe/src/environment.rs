@@ -29,7 +29,8 @@ impl AgentFacts {
         use std::io::Write as _;
         use std::os::unix::fs::OpenOptionsExt as _;
         let (path, partial) = (directory.join(FACTS_FILE), directory.join("agent.json.new"));
-        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
         file.write_all(&serde_json::to_vec_pretty(self)?)?;
         std::fs::rename(&partial, &path).with_context(|| format!("cannot write `{}`", path.display()))
     }

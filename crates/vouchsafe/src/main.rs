@@ -37,7 +37,10 @@ fn main() -> ExitCode {
 fn init_logging(server: bool) {
     use tracing_subscriber::filter::{EnvFilter, LevelFilter};
     let usual = if server { LevelFilter::INFO } else { LevelFilter::WARN };
-    let filter = EnvFilter::builder().with_default_directive(usual.into()).with_env_var("VOUCHSAFE_LOG").from_env_lossy();
+    let filter = EnvFilter::builder()
+        .with_default_directive(usual.into())
+        .with_env_var("VOUCHSAFE_LOG")
+        .from_env_lossy();
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if server { subscriber.json().init() } else { subscriber.compact().init() }
 }

@@ -38,8 +38,14 @@ pub async fn init(arguments: &Init) -> Result<ExitCode> {
     output::line(&format!("initialised {} with tenant {tenant}", arguments.data.display()));
     if let RootKeySource::KeyFile(path) = &root_key {
         let audit_key = arguments.data.join("audit/key.pub");
-        output::line(&format!("root key in {}: without it nothing can be read, so keep a copy apart", path.display()));
-        output::line(&format!("audit public key in {}: copy it to whoever verifies the log", audit_key.display()));
+        output::line(&format!(
+            "root key in {}: without it nothing can be read, so keep a copy apart",
+            path.display()
+        ));
+        output::line(&format!(
+            "audit public key in {}: copy it to whoever verifies the log",
+            audit_key.display()
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -153,7 +159,9 @@ pub async fn dev(arguments: &Dev) -> Result<ExitCode> {
     let mut stop = Stop::listen()?;
     let temporary = match arguments.data {
         Some(_) => None,
-        None => Some(tempfile::Builder::new().prefix("vouchsafe-").tempdir().context("cannot make a directory")?),
+        None => {
+            Some(tempfile::Builder::new().prefix("vouchsafe-").tempdir().context("cannot make a directory")?)
+        }
     };
     let data = match (&arguments.data, &temporary) {
         (Some(data), _) => std::path::absolute(data)?,
@@ -163,7 +171,8 @@ pub async fn dev(arguments: &Dev) -> Result<ExitCode> {
     let root_key = RootKeySource::KeyFile(data.join("root.key"));
     if !data.join("store.sqlite").exists() {
         if let Some(parent) = data.parent() {
-            std::fs::create_dir_all(parent).with_context(|| format!("cannot create `{}`", parent.display()))?;
+            std::fs::create_dir_all(parent)
+                .with_context(|| format!("cannot create `{}`", parent.display()))?;
         }
         let first = FirstTenant {
             id: None,

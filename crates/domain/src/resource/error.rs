@@ -85,7 +85,9 @@ impl From<AssignmentRefused> for Error {
             AssignmentRefused::Absent(id) => Self::NotFound { kind: "role assignment", name: id.to_string() },
             AssignmentRefused::NotAssignable { .. } => Self::Invalid(refused.to_string()),
             AssignmentRefused::Exists(_) => Self::RoleAssignmentExists(refused.to_string()),
-            AssignmentRefused::Immutable(_) | AssignmentRefused::TooMany => Self::Conflict(refused.to_string()),
+            AssignmentRefused::Immutable(_) | AssignmentRefused::TooMany => {
+                Self::Conflict(refused.to_string())
+            }
         }
     }
 }

@@ -58,7 +58,8 @@ impl Platform {
             }
             let subject = Subject { by: "platform".to_owned(), ..Subject::default() };
             let resource = format!("/tenants/{id}");
-            let entry = Entry::new(context.request, subject, "Vouchsafe.Token/rotateKeys", &resource, context.now);
+            let entry =
+                Entry::new(context.request, subject, "Vouchsafe.Token/rotateKeys", &resource, context.now);
             match self.carry_out(&tenant, writes, entry, context).await {
                 Ok(()) => changed += 1,
                 // The next tick finds what is still due.

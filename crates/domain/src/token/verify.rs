@@ -133,7 +133,9 @@ impl Platform {
             Some(key)
         };
         let issuer_is_ours = |presented: &str| {
-            signer.get().is_some_and(|id| self.settings().origins.iter().any(|origin| issuer(origin, id) == presented))
+            signer.get().is_some_and(|id| {
+                self.settings().origins.iter().any(|origin| issuer(origin, id) == presented)
+            })
         };
         let audience_is_ours = |presented: &str| self.settings().services.service(presented) == Some(service);
         let expected = Expected {
@@ -154,7 +156,8 @@ impl Platform {
         if text("tid").and_then(|raw| TenantId::parse(&raw).ok()) != Some(id) {
             return Err(self.wrong_issuer(tenant));
         }
-        let principal = text("oid").and_then(|raw| PrincipalId::parse(&raw).ok()).ok_or(BearerRefused::Invalid)?;
+        let principal =
+            text("oid").and_then(|raw| PrincipalId::parse(&raw).ok()).ok_or(BearerRefused::Invalid)?;
         Ok(Remembered {
             service,
             kid: verified.kid().to_owned(),

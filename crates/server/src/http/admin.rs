@@ -25,12 +25,19 @@ use super::{Handler, Request, answer};
 
 /// The routes of this plane.
 pub fn routes() -> Vec<Route<Handler<App>>> {
-    fn route(method: Method, pattern: &'static str, name: &'static str, handler: Handler<App>) -> Route<Handler<App>> {
+    fn route(
+        method: Method,
+        pattern: &'static str,
+        name: &'static str,
+        handler: Handler<App>,
+    ) -> Route<Handler<App>> {
         Route { plane: Plane::Admin, method, pattern, name, guard: Guard::KernelPeer, handler }
     }
     vec![
         route(Method::GET, "/admin/v1/status", "admin_status", |app, request| answer(status(app, request))),
-        route(Method::POST, "/admin/v1/apply", "admin_apply", |app, request| answer(apply::apply(app, request))),
+        route(Method::POST, "/admin/v1/apply", "admin_apply", |app, request| {
+            answer(apply::apply(app, request))
+        }),
         route(Method::POST, "/admin/v1/token", "admin_token", |app, request| answer(token(app, request))),
         route(Method::GET, "/admin/v1/audit", "admin_audit", |app, request| answer(audit(app, request))),
         route(Method::POST, "/admin/v1/client-secrets", "admin_client_secret", |app, request| {
@@ -68,13 +75,15 @@ async fn token(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let mut query = Form::parse(request.head.query().unwrap_or_default().as_bytes(), &QUERY)
         .map_err(|error| invalid(error.to_string()))?;
     let resource = query.take_plain("resource").map_err(|error| invalid(error.to_string()))?;
-    let resource = resource.ok_or_else(|| invalid("say for which resource, as in `?resource=https://vault.azure.net`"))?;
+    let resource = resource
+        .ok_or_else(|| invalid("say for which resource, as in `?resource=https://vault.azure.net`"))?;
     let context = app.context(&request.head);
     let issued = app.platform.grant_local_administrator(&context, &admitted.tenant, &resource).await;
     let issued = issued.map_err(of_token)?;
     let lifetime = issued.expires.since(context.now).as_secs();
     let token = SecretText::new(issued.access_token.expose(Reason::Answer).to_owned());
-    let json = TokenResponseV1::bearer(token, issued.audience.name, issued.not_before.seconds(), lifetime).to_json();
+    let json =
+        TokenResponseV1::bearer(token, issued.audience.name, issued.not_before.seconds(), lifetime).to_json();
     Ok(Reply::wiped_json(Success::Ok, json))
 }
 
@@ -83,16 +92,19 @@ const TAIL_MAX: u32 = 1_000;
 /// Entries from a position on; without one, the newest.
 async fn audit(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let malformed = |error: vouchsafe_wire::form::BadForm| invalid(error.to_string());
-    let mut query = Form::parse(request.head.query().unwrap_or_default().as_bytes(), &QUERY).map_err(malformed)?;
+    let mut query =
+        Form::parse(request.head.query().unwrap_or_default().as_bytes(), &QUERY).map_err(malformed)?;
     let limit = query.take_number("limit").map_err(malformed)?.unwrap_or(100).clamp(1, TAIL_MAX);
     let from = match query.take_plain("from").map_err(malformed)? {
         None => app.platform.trail().len().saturating_sub(u64::from(limit)),
         Some(text) => text.parse().map_err(|_| invalid("`from` must be the number of an entry"))?,
     };
-    let entries = app.platform.trail().read(Position(from), usize::try_from(limit).unwrap_or(usize::MAX)).await;
+    let entries =
+        app.platform.trail().read(Position(from), usize::try_from(limit).unwrap_or(usize::MAX)).await;
     let entries = entries.map_err(|error| of_fault(Dialect::Ours, &error.into()))?;
     let next = entries.last().map_or(from, |(position, _)| position.0 + 1);
-    let entries = entries.into_iter().map(|(position, bytes)| shown(position, &bytes)).collect::<Result<_, _>>()?;
+    let entries =
+        entries.into_iter().map(|(position, bytes)| shown(position, &bytes)).collect::<Result<_, _>>()?;
     Ok(Reply::json(Success::Ok, &AuditTail { entries, next }))
 }
 
@@ -114,17 +126,26 @@ async fn client_secret(app: Arc<App>, mut request: Request) -> Result<Reply, Pro
     let tenant = match &asked.tenant {
         None => admitted.tenant.clone(),
         Some(named) => {
-            let found = app.platform.world().tenants().find(|tenant| {
-                tenant.tenant().display_name == *named || tenant.tenant().id.to_string() == *named
-            }).cloned();
+            let found = app
+                .platform
+                .world()
+                .tenants()
+                .find(|tenant| {
+                    tenant.tenant().display_name == *named || tenant.tenant().id.to_string() == *named
+                })
+                .cloned();
             found.ok_or_else(|| of_resource(Error::NotFound { kind: "tenant", name: named.clone() }))?
         }
     };
     let client = ClientId::parse(&asked.application).ok();
     let application = tenant
         .applications()
-        .find(|application| Some(application.client) == client || application.display_name == asked.application)
-        .ok_or_else(|| of_resource(Error::NotFound { kind: "application", name: asked.application.clone() }))?;
+        .find(|application| {
+            Some(application.client) == client || application.display_name == asked.application
+        })
+        .ok_or_else(|| {
+            of_resource(Error::NotFound { kind: "application", name: asked.application.clone() })
+        })?;
     let lifetime = asked.lifetime_days.map(|days| Duration::from_secs(u64::from(days) * 86_400));
     let context = app.context(&request.head);
     let caller = app.platform.local_administrator(&tenant);

@@ -124,7 +124,12 @@ impl App {
         };
         let Some(token) = bearer(head) else {
             let message = "the request has no bearer token; ask the authority in the challenge for one";
-            return Err(self.unauthorized(head, tenant.as_deref(), message, Some(("invalid_token", message))));
+            return Err(self.unauthorized(
+                head,
+                tenant.as_deref(),
+                message,
+                Some(("invalid_token", message)),
+            ));
         };
         match self.platform.verify_bearer(tenant.as_ref(), service, token.as_bytes(), self.clock.now()) {
             Ok((tenant, caller)) => Ok(Admitted { caller, tenant }),
@@ -138,7 +143,12 @@ impl App {
                         format!("AKV10046: {refused}.")
                     }
                 };
-                Err(self.unauthorized(head, tenant.as_deref(), &message, Some(("invalid_token", &refused.to_string()))))
+                Err(self.unauthorized(
+                    head,
+                    tenant.as_deref(),
+                    &message,
+                    Some(("invalid_token", &refused.to_string())),
+                ))
             }
         }
     }
@@ -152,7 +162,11 @@ impl App {
             (None, Some(named)) => named.to_str().ok().and_then(|named| world.tenant_named(named)),
         };
         let tenant = tenant.ok_or_else(|| {
-            Problem::usual(head.address.plane.dialect(), Class::Absent, "there is no such tenant in this deployment")
+            Problem::usual(
+                head.address.plane.dialect(),
+                Class::Absent,
+                "there is no such tenant in this deployment",
+            )
         })?;
         Ok(Admitted { caller: self.platform.local_administrator(&tenant), tenant })
     }
@@ -175,7 +189,11 @@ pub fn before_route<'a>(app: &'a Arc<App>, head: &'a Head) -> BoxFuture<'a, Opti
 }
 
 /// The hook before the handler.
-pub fn before_handler<'a>(app: &'a Arc<App>, guard: Guard, request: &'a mut Request) -> BoxFuture<'a, Option<Reply>> {
+pub fn before_handler<'a>(
+    app: &'a Arc<App>,
+    guard: Guard,
+    request: &'a mut Request,
+) -> BoxFuture<'a, Option<Reply>> {
     Box::pin(async move {
         let needs_caller = match guard {
             Guard::Bearer | Guard::KernelPeer => true,
@@ -198,7 +216,11 @@ impl Request {
     /// The caller of a guarded route. The hook put it there before the handler began.
     pub fn admitted(&self) -> Result<Admitted, Problem> {
         self.extensions.get::<Admitted>().cloned().ok_or_else(|| {
-            Problem::usual(self.head.address.plane.dialect(), Class::Broken, "the route has no guard; tell the operator")
+            Problem::usual(
+                self.head.address.plane.dialect(),
+                Class::Broken,
+                "the route has no guard; tell the operator",
+            )
         })
     }
 }

@@ -14,8 +14,8 @@ use vouchsafe_wire::arm::Query;
 use vouchsafe_wire::json::{self, Budget};
 
 use super::app::{Admitted, App};
-use super::refusal::{denied_action, of_resource};
 use super::problem::{Class, Problem};
+use super::refusal::{denied_action, of_resource};
 use super::route::{Guard, Plane, Route};
 use super::{Handler, Request};
 
@@ -25,7 +25,12 @@ pub fn routes() -> Vec<Route<Handler<App>>> {
     rooms.into_iter().flatten().collect()
 }
 
-fn route(method: http::Method, pattern: &'static str, name: &'static str, handler: Handler<App>) -> Route<Handler<App>> {
+fn route(
+    method: http::Method,
+    pattern: &'static str,
+    name: &'static str,
+    handler: Handler<App>,
+) -> Route<Handler<App>> {
     Route { plane: Plane::Arm, method, pattern, name, guard: Guard::Bearer, handler }
 }
 
@@ -33,7 +38,8 @@ const BODY: Budget = Budget::new(256 * 1024);
 
 async fn body<T: serde::de::DeserializeOwned>(request: &mut Request) -> Result<T, Problem> {
     let bytes = request.body_up_to(BODY.bytes_max).await?;
-    json::parse(&bytes, &BODY).map_err(|error| Problem::new(Class::Invalid, "InvalidRequestContent", error.to_string()))
+    json::parse(&bytes, &BODY)
+        .map_err(|error| Problem::new(Class::Invalid, "InvalidRequestContent", error.to_string()))
 }
 
 fn query(request: &Request) -> Result<Query, Problem> {

@@ -18,27 +18,46 @@ use vouchsafe_wire::link::{NextLink, SkipToken};
 use vouchsafe_wire::secret_text::SecretText;
 
 use super::app::{Admitted, App};
-use super::refusal::of_vault;
 use super::problem::Problem;
+use super::refusal::of_vault;
 use super::reply::{Reply, Success};
 use super::route::{Guard, Plane, Route};
 use super::{Handler, Request, answer};
 
 /// The routes of this plane.
 pub fn routes() -> Vec<Route<Handler<App>>> {
-    fn route(method: Method, pattern: &'static str, name: &'static str, handler: Handler<App>) -> Route<Handler<App>> {
+    fn route(
+        method: Method,
+        pattern: &'static str,
+        name: &'static str,
+        handler: Handler<App>,
+    ) -> Route<Handler<App>> {
         Route { plane: Plane::KeyVault, method, pattern, name, guard: Guard::Bearer, handler }
     }
     vec![
         route(Method::PUT, "/secrets/{name}", "secret_set", |app, request| answer(set(app, request))),
-        route(Method::GET, "/secrets/{name}/{version?}", "secret_get", |app, request| answer(get(app, request))),
-        route(Method::PATCH, "/secrets/{name}/{version?}", "secret_update", |app, request| answer(update(app, request))),
-        route(Method::DELETE, "/secrets/{name}", "secret_delete", |app, request| answer(delete(app, request))),
+        route(Method::GET, "/secrets/{name}/{version?}", "secret_get", |app, request| {
+            answer(get(app, request))
+        }),
+        route(Method::PATCH, "/secrets/{name}/{version?}", "secret_update", |app, request| {
+            answer(update(app, request))
+        }),
+        route(Method::DELETE, "/secrets/{name}", "secret_delete", |app, request| {
+            answer(delete(app, request))
+        }),
         route(Method::GET, "/secrets", "secret_list", |app, request| answer(list(app, request))),
-        route(Method::GET, "/secrets/{name}/versions", "secret_versions", |app, request| answer(versions(app, request))),
-        route(Method::POST, "/secrets/{name}/backup", "secret_backup", |app, request| answer(backup(app, request))),
-        route(Method::POST, "/secrets/restore", "secret_restore", |app, request| answer(restore(app, request))),
-        route(Method::GET, "/deletedsecrets", "deleted_secret_list", |app, request| answer(list_deleted(app, request))),
+        route(Method::GET, "/secrets/{name}/versions", "secret_versions", |app, request| {
+            answer(versions(app, request))
+        }),
+        route(Method::POST, "/secrets/{name}/backup", "secret_backup", |app, request| {
+            answer(backup(app, request))
+        }),
+        route(Method::POST, "/secrets/restore", "secret_restore", |app, request| {
+            answer(restore(app, request))
+        }),
+        route(Method::GET, "/deletedsecrets", "deleted_secret_list", |app, request| {
+            answer(list_deleted(app, request))
+        }),
         route(Method::GET, "/deletedsecrets/{name}", "deleted_secret_get", |app, request| {
             answer(get_deleted(app, request))
         }),
@@ -123,7 +142,8 @@ async fn get(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     Ok(reply.with_header(RBAC_ASSIGNMENT_HEADER, &assignment))
 }
 
-const RBAC_ASSIGNMENT_HEADER: http::HeaderName = http::HeaderName::from_static("x-ms-keyvault-rbac-assignment-id");
+const RBAC_ASSIGNMENT_HEADER: http::HeaderName =
+    http::HeaderName::from_static("x-ms-keyvault-rbac-assignment-id");
 
 fn text_of(value: SecretBytes) -> Result<SecretText, Problem> {
     let text = SecretString::from_utf8(value).ok_or_else(|| {
@@ -146,8 +166,10 @@ async fn update(app: Arc<App>, mut request: Request) -> Result<Reply, Problem> {
         tags: body.tags,
     };
     let context = app.context(&request.head);
-    let updated =
-        app.platform.update_secret(&context, &asked.admitted.caller, &asked.vault, &name, version, &update).await;
+    let updated = app
+        .platform
+        .update_secret(&context, &asked.admitted.caller, &asked.vault, &name, version, &update)
+        .await;
     let (name, version, vault) = updated.map_err(of_vault)?;
     Ok(bundle(&asked, &name, &version, &vault, None))
 }
@@ -168,7 +190,9 @@ async fn list(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
         .list_secrets(&context, &asked.admitted.caller, &asked.vault, paging.after.as_ref(), paging.items)
         .await
         .map_err(of_vault)?;
-    Ok(paged(&asked, "/secrets", &query, &page, |head, vault| item(&asked, &head.name, None, &head.current, vault)))
+    Ok(paged(&asked, "/secrets", &query, &page, |head, vault| {
+        item(&asked, &head.name, None, &head.current, vault)
+    }))
 }
 
 async fn versions(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
@@ -176,7 +200,14 @@ async fn versions(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let (context, paging) = (app.context(&request.head), Paging::of(&query)?);
     let (name, page) = app
         .platform
-        .list_secret_versions(&context, &asked.admitted.caller, &asked.vault, &name, paging.after.as_ref(), paging.items)
+        .list_secret_versions(
+            &context,
+            &asked.admitted.caller,
+            &asked.vault,
+            &name,
+            paging.after.as_ref(),
+            paging.items,
+        )
         .await
         .map_err(of_vault)?;
     let path = format!("/secrets/{name}/versions");
@@ -213,10 +244,18 @@ async fn list_deleted(app: Arc<App>, request: Request) -> Result<Reply, Problem>
     let (context, paging) = (app.context(&request.head), Paging::of(&query)?);
     let page = app
         .platform
-        .list_deleted_secrets(&context, &asked.admitted.caller, &asked.vault, paging.after.as_ref(), paging.items)
+        .list_deleted_secrets(
+            &context,
+            &asked.admitted.caller,
+            &asked.vault,
+            paging.after.as_ref(),
+            paging.items,
+        )
         .await
         .map_err(of_vault)?;
-    Ok(paged(&asked, "/deletedsecrets", &query, &page, |deleted, vault| deleted_bundle(&asked, deleted, vault, false)))
+    Ok(paged(&asked, "/deletedsecrets", &query, &page, |deleted, vault| {
+        deleted_bundle(&asked, deleted, vault, false)
+    }))
 }
 
 async fn get_deleted(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
@@ -319,10 +358,21 @@ fn tags(version: &SecretVersion) -> Option<std::collections::BTreeMap<String, St
 }
 
 fn identifier(asked: &Asked, name: &ObjectName, version: Option<ObjectVersion>) -> String {
-    wire::identifier(&asked.origin, "secrets", name.as_str(), version.map(|version| version.to_string()).as_deref())
+    wire::identifier(
+        &asked.origin,
+        "secrets",
+        name.as_str(),
+        version.map(|version| version.to_string()).as_deref(),
+    )
 }
 
-fn bundle(asked: &Asked, name: &ObjectName, version: &SecretVersion, vault: &Vault, value: Option<SecretText>) -> Reply {
+fn bundle(
+    asked: &Asked,
+    name: &ObjectName,
+    version: &SecretVersion,
+    vault: &Vault,
+    value: Option<SecretText>,
+) -> Reply {
     let bundle = wire::SecretBundle {
         value,
         id: identifier(asked, name, Some(version.version)),
@@ -351,7 +401,12 @@ fn item(
     }
 }
 
-fn deleted_bundle(asked: &Asked, deleted: &DeletedSecret, vault: &Vault, with_version: bool) -> wire::DeletedSecretBundle {
+fn deleted_bundle(
+    asked: &Asked,
+    deleted: &DeletedSecret,
+    vault: &Vault,
+    with_version: bool,
+) -> wire::DeletedSecretBundle {
     let SecretHead { name, current } = &deleted.head;
     wire::DeletedSecretBundle {
         recovery_id: wire::identifier(&asked.origin, "deletedsecrets", name.as_str(), None),

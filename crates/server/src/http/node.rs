@@ -12,8 +12,8 @@ use vouchsafe_wire::json::{self, Budget};
 use vouchsafe_wire::node::{AccessToken, BODY_BYTES_MAX, TokenAnswer, TokenRequest};
 
 use super::app::App;
-use super::refusal::of_fault;
 use super::problem::{Class, Dialect, Problem};
+use super::refusal::of_fault;
 use super::reply::{Reply, Success};
 use super::route::{Guard, Plane, Route};
 use super::{Handler, Request, answer};
@@ -46,7 +46,11 @@ async fn token(app: Arc<App>, mut request: Request) -> Result<Reply, Problem> {
     let client = asked.client_id.as_deref().map(ClientId::parse).transpose();
     let principal = asked.object_id.as_deref().map(PrincipalId::parse).transpose();
     let (Ok(client), Ok(principal)) = (client, principal) else {
-        return Err(Problem::new(Class::Denied, "no_identity", "the identity asked for is not bound to this process"));
+        return Err(Problem::new(
+            Class::Denied,
+            "no_identity",
+            "the identity asked for is not bound to this process",
+        ));
     };
     let grant = NodeGrant {
         process: Process {
@@ -79,7 +83,9 @@ fn refused(error: Error) -> Problem {
     match error {
         Error::NoIdentity { .. } => Problem::new(Class::Denied, "no_identity", message),
         Error::AmbiguousIdentity { .. } => Problem::new(Class::Conflict, "ambiguous", message),
-        Error::ResourceUnknown(_) | Error::BadScope(_) => Problem::new(Class::Invalid, "unknown_resource", message),
+        Error::ResourceUnknown(_) | Error::BadScope(_) => {
+            Problem::new(Class::Invalid, "unknown_resource", message)
+        }
         Error::Fault(fault) => Problem { code: "unavailable".into(), ..of_fault(Dialect::Node, &fault) },
         Error::TenantUnknown(_)
         | Error::ClientUnknown(_)

@@ -11,15 +11,15 @@ use vouchsafe_domain::token::{ClientAuthentication, Error, GrantRequest, IssuedT
 use vouchsafe_domain::world::TenantSnapshot;
 use vouchsafe_wire::form::{Budget, Form};
 use vouchsafe_wire::oauth::{
-    BasicCredentials, FORM_BUDGET, InstanceDiscovery, InstanceMetadata, JwkSet, OpenIdConfiguration, PublishedKey,
-    TokenRequest, TokenResponse, TokenResponseV1, client_capabilities,
+    BasicCredentials, FORM_BUDGET, InstanceDiscovery, InstanceMetadata, JwkSet, OpenIdConfiguration,
+    PublishedKey, TokenRequest, TokenResponse, TokenResponseV1, client_capabilities,
 };
 use vouchsafe_wire::secret_text::SecretText;
 
 use super::app::App;
 use super::plane::{PUBLIC_LOGIN_ALIASES, PUBLIC_LOGIN_HOST};
-use super::refusal::of_token;
 use super::problem::{Class, Problem};
+use super::refusal::of_token;
 use super::reply::{Reply, Success};
 use super::route::{Guard, Plane, Route};
 use super::{Handler, Request, answer};
@@ -39,15 +39,25 @@ pub fn routes() -> Vec<Route<Handler<App>>> {
     }
     use Guard::{ClientAuthentication, None as Public};
     vec![
-        route(Method::GET, "/{tenant}/v2.0/.well-known/openid-configuration", "openid_configuration", Public, |app, r| {
-            answer(configuration(app, r, Version::V2))
-        }),
-        route(Method::GET, "/{tenant}/.well-known/openid-configuration", "openid_configuration_v1", Public, |app, r| {
-            answer(configuration(app, r, Version::V1))
-        }),
+        route(
+            Method::GET,
+            "/{tenant}/v2.0/.well-known/openid-configuration",
+            "openid_configuration",
+            Public,
+            |app, r| answer(configuration(app, r, Version::V2)),
+        ),
+        route(
+            Method::GET,
+            "/{tenant}/.well-known/openid-configuration",
+            "openid_configuration_v1",
+            Public,
+            |app, r| answer(configuration(app, r, Version::V1)),
+        ),
         route(Method::GET, "/{tenant}/discovery/v2.0/keys", "keys", Public, |app, r| answer(keys(app, r))),
         route(Method::GET, "/{tenant}/discovery/keys", "keys_v1", Public, |app, r| answer(keys(app, r))),
-        route(Method::GET, "/common/discovery/instance", "instance_discovery", Public, |app, r| answer(instance(app, r))),
+        route(Method::GET, "/common/discovery/instance", "instance_discovery", Public, |app, r| {
+            answer(instance(app, r))
+        }),
         route(Method::POST, "/{tenant}/oauth2/v2.0/token", "token", ClientAuthentication, |app, r| {
             answer(token(app, r, Version::V2))
         }),
@@ -96,7 +106,8 @@ async fn keys(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let tenant = tenant(&app, &request)?;
     let mut published: Vec<_> = tenant.signing_keys().collect();
     // RS256 first: libraries that take the first key they understand then take that one; current before next.
-    published.sort_by_key(|key| (key.algorithm != Algorithm::Rs256, key.state != KeyState::Current, key.since));
+    published
+        .sort_by_key(|key| (key.algorithm != Algorithm::Rs256, key.state != KeyState::Current, key.since));
     let issuer = issuer(&request.head.address.origin.to_string(), tenant.tenant().id);
     let keys = published.into_iter().map(|key| PublishedKey::<Jwk> {
         kid: key.kid.clone(),
@@ -111,18 +122,28 @@ async fn keys(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
 
 async fn instance(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     const QUERY: Budget = Budget { bytes_max: 8 * 1024, fields_max: 16 };
-    let malformed = |error: vouchsafe_wire::form::BadForm| Problem::entra(Class::Invalid, "invalid_request", 900_144, error.to_string());
-    let mut query = Form::parse(request.head.query().unwrap_or_default().as_bytes(), &QUERY).map_err(malformed)?;
+    let malformed = |error: vouchsafe_wire::form::BadForm| {
+        Problem::entra(Class::Invalid, "invalid_request", 900_144, error.to_string())
+    };
+    let mut query =
+        Form::parse(request.head.query().unwrap_or_default().as_bytes(), &QUERY).map_err(malformed)?;
     let endpoint = query.take_plain("authorization_endpoint").map_err(malformed)?;
     let endpoint = endpoint.ok_or_else(|| {
-        Problem::entra(Class::Invalid, "invalid_request", 900_144, "the parameter authorization_endpoint is missing")
+        Problem::entra(
+            Class::Invalid,
+            "invalid_request",
+            900_144,
+            "the parameter authorization_endpoint is missing",
+        )
     })?;
-    let invalid = || Problem::entra(Class::Invalid, "invalid_instance", 50_049, "unknown or invalid instance");
+    let invalid =
+        || Problem::entra(Class::Invalid, "invalid_instance", 50_049, "unknown or invalid instance");
     let rest = endpoint.strip_prefix("https://").ok_or_else(invalid)?;
     let (host, path) = rest.split_once('/').ok_or_else(invalid)?;
     let own = app.platform.settings().origins.iter().filter_map(|origin| origin.strip_prefix("https://"));
     let public = std::iter::once(PUBLIC_LOGIN_HOST).chain(PUBLIC_LOGIN_ALIASES);
-    let is_public = request.head.address.captured && public.clone().any(|name| name.eq_ignore_ascii_case(host));
+    let is_public =
+        request.head.address.captured && public.clone().any(|name| name.eq_ignore_ascii_case(host));
     let is_own = own.clone().any(|name| name.eq_ignore_ascii_case(host));
     if !is_public && !is_own {
         return Err(invalid());
@@ -148,19 +169,22 @@ fn invalid_request(number: u32, sentence: impl Into<String>) -> Problem {
 
 async fn token(app: Arc<App>, mut request: Request, version: Version) -> Result<Reply, Problem> {
     let body = request.body_up_to(FORM_BUDGET.bytes_max).await?;
-    let mut form = TokenRequest::parse(&body).map_err(|error| invalid_request(9_002_313, error.to_string()))?;
+    let mut form =
+        TokenRequest::parse(&body).map_err(|error| invalid_request(9_002_313, error.to_string()))?;
     match form.grant_type.as_deref() {
         Some("client_credentials") => {}
         Some(_) => {
             let sentence = "the grant type is not supported here; use client_credentials";
             return Err(Problem::entra(Class::Invalid, "unsupported_grant_type", 70_003, sentence));
         }
-        None => return Err(invalid_request(900_144, "the request body must contain the parameter grant_type")),
+        None => {
+            return Err(invalid_request(900_144, "the request body must contain the parameter grant_type"));
+        }
     }
     let resource = match (version, &form.scope, &form.resource) {
-        (_, Some(scope), _) => resource_of_scope(scope)
-            .map_err(|BadScope| of_token(Error::BadScope(scope.clone())))?
-            .to_owned(),
+        (_, Some(scope), _) => {
+            resource_of_scope(scope).map_err(|BadScope| of_token(Error::BadScope(scope.clone())))?.to_owned()
+        }
         (Version::V1, None, Some(resource)) => resource.clone(),
         (Version::V2, None, _) => {
             return Err(invalid_request(900_144, "the request body must contain the parameter scope"));
@@ -170,7 +194,8 @@ async fn token(app: Arc<App>, mut request: Request, version: Version) -> Result<
         }
     };
     let capabilities = form.claims.as_deref().map(client_capabilities).transpose();
-    let capabilities = capabilities.map_err(|error| invalid_request(50_027, error.to_string()))?.unwrap_or_default();
+    let capabilities =
+        capabilities.map_err(|error| invalid_request(50_027, error.to_string()))?.unwrap_or_default();
     let (client_id, authentication) = client(&request, &mut form)?;
     let grant = GrantRequest {
         tenant: request.params.text("tenant").to_owned(),
@@ -190,7 +215,9 @@ fn client(request: &Request, form: &mut TokenRequest) -> Result<(String, ClientA
     let basic = match request.head.headers.get(header::AUTHORIZATION) {
         None => None,
         Some(value) => {
-            let value = value.to_str().map_err(|_| invalid_request(9_002_313, "the Authorization header is not text"))?;
+            let value = value
+                .to_str()
+                .map_err(|_| invalid_request(9_002_313, "the Authorization header is not text"))?;
             BasicCredentials::parse(value).map_err(|error| invalid_request(9_002_313, error.to_string()))?
         }
     };
@@ -215,7 +242,9 @@ fn client(request: &Request, form: &mut TokenRequest) -> Result<(String, ClientA
             let sentence = "the request body must contain client_assertion or client_secret";
             Err(Problem::entra(Class::Unauthenticated, "invalid_client", 7_000_218, sentence))
         }
-        _ => Err(invalid_request(50_027, "the client must authenticate in one way only, under one client_id")),
+        _ => {
+            Err(invalid_request(50_027, "the client must authenticate in one way only, under one client_id"))
+        }
     }
 }
 
@@ -229,7 +258,8 @@ fn answered(issued: IssuedToken, version: Version, now: vouchsafe_domain::time::
     let json = match version {
         Version::V2 => TokenResponse::bearer(token, lifetime).to_json(),
         Version::V1 => {
-            TokenResponseV1::bearer(token, issued.audience.name, issued.not_before.seconds(), lifetime).to_json()
+            TokenResponseV1::bearer(token, issued.audience.name, issued.not_before.seconds(), lifetime)
+                .to_json()
         }
     };
     Reply::wiped_json(Success::Ok, json)

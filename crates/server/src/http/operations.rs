@@ -6,7 +6,7 @@ use http::Method;
 use vouchsafe_wire::arm::{Authentication, CloudMetadata, MetadataAnswer, Query, Suffixes};
 
 use super::app::App;
-use super::plane::{PUBLIC_VAULT_SUFFIX, PUBLIC_GRAPH_HOST, PUBLIC_RESOURCE_MANAGER_HOST};
+use super::plane::{PUBLIC_GRAPH_HOST, PUBLIC_RESOURCE_MANAGER_HOST, PUBLIC_VAULT_SUFFIX};
 use super::problem::{Class, Problem};
 use super::reply::{Reply, Success};
 use super::route::{Guard, Plane, Route};
@@ -34,7 +34,8 @@ async fn readiness(app: Arc<App>, _: Request) -> Result<Reply, Problem> {
     if app.readiness.is_ready() {
         Ok(Reply::text(Success::Ok, "text/plain; charset=utf-8", "ready\n".to_owned()))
     } else {
-        Err(Problem::new(Class::Unavailable, "not_ready", "the server is starting or draining").with_retry_after(1))
+        Err(Problem::new(Class::Unavailable, "not_ready", "the server is starting or draining")
+            .with_retry_after(1))
     }
 }
 

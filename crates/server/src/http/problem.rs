@@ -211,7 +211,7 @@ pub struct Problem {
     pub target: Option<String>,
     /// What the caller is told; never a secret, never more than the caller may know.
     pub message: String,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Box<HeaderMap>,
 }
 
 impl Problem {
@@ -223,7 +223,7 @@ impl Problem {
             inner: None,
             target: None,
             message: message.into(),
-            headers: HeaderMap::new(),
+            headers: Box::default(),
         }
     }
 

@@ -11,10 +11,12 @@ use super::problem::{Class, Dialect, Problem};
 /// A fault is told in general terms; the details go to the log.
 pub fn of_fault(dialect: Dialect, fault: &Fault) -> Problem {
     match fault {
-        Fault::Contended => {
-            Problem::usual(dialect, Class::Limited, "too many concurrent changes to the same object; try again")
-                .with_retry_after(1)
-        }
+        Fault::Contended => Problem::usual(
+            dialect,
+            Class::Limited,
+            "too many concurrent changes to the same object; try again",
+        )
+        .with_retry_after(1),
         Fault::Unavailable(detail) => {
             tracing::error!(detail, "a dependency is unavailable");
             Problem::usual(dialect, Class::Unavailable, "the service cannot answer now; try again")
@@ -22,7 +24,11 @@ pub fn of_fault(dialect: Dialect, fault: &Fault) -> Problem {
         }
         Fault::Broken(detail) => {
             tracing::error!(detail, "the request failed because of us");
-            Problem::usual(dialect, Class::Broken, "the service failed; its log has the details under this request id")
+            Problem::usual(
+                dialect,
+                Class::Broken,
+                "the service failed; its log has the details under this request id",
+            )
         }
     }
 }
@@ -67,7 +73,8 @@ pub fn of_vault(error: vault::Error) -> Problem {
 fn denied_data_action(denial: &Denial) -> Problem {
     let caller = &denial.caller;
     let client = caller.client().map(|client| client.to_string()).unwrap_or_default();
-    let vault = denial.scope.as_str().split('/').skip_while(|part| !part.eq_ignore_ascii_case("vaults")).nth(1);
+    let vault =
+        denial.scope.as_str().split('/').skip_while(|part| !part.eq_ignore_ascii_case("vaults")).nth(1);
     let message = format!(
         "Caller is not authorized to perform action on resource.\r\nIf role assignments, deny assignments or role \
          definitions were changed recently, please observe propagation time.\r\nCaller: \
@@ -127,9 +134,13 @@ pub fn of_token(error: token::Error) -> Problem {
     match error {
         Error::TenantUnknown(_) => Problem::entra(Class::Invalid, "invalid_request", 90_002, message),
         Error::ClientUnknown(_) => Problem::entra(Class::Invalid, "unauthorized_client", 700_016, message),
-        Error::ClientDisabled(_) => Problem::entra(Class::Unauthenticated, "unauthorized_client", 7_000_112, message),
+        Error::ClientDisabled(_) => {
+            Problem::entra(Class::Unauthenticated, "unauthorized_client", 7_000_112, message)
+        }
         Error::BadSecret => Problem::entra(Class::Unauthenticated, "invalid_client", 7_000_215, message),
-        Error::AssertionSignature { .. } => Problem::entra(Class::Unauthenticated, "invalid_client", 700_027, message),
+        Error::AssertionSignature { .. } => {
+            Problem::entra(Class::Unauthenticated, "invalid_client", 700_027, message)
+        }
         Error::AssertionTime => Problem::entra(Class::Unauthenticated, "invalid_client", 700_024, message),
         Error::AssertionMalformed(_) => Problem::entra(Class::Invalid, "invalid_request", 50_027, message),
         Error::ResourceUnknown(_) => Problem::entra(Class::Invalid, "invalid_resource", 500_011, message),

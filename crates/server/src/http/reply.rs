@@ -194,7 +194,7 @@ impl Reply {
     pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         let headers = match &mut self.0 {
             Content::Success { headers, .. } => headers,
-            Content::Problem(problem) => &mut problem.headers,
+            Content::Problem(problem) => &mut *problem.headers,
         };
         match HeaderValue::from_str(value) {
             Ok(value) => drop(headers.insert(name, value)),
@@ -226,7 +226,7 @@ impl Reply {
             Content::Success { headers, bytes, .. } => (headers, bytes),
             Content::Problem(problem) => {
                 let bytes = Bytes::from_owner(problem.body(stamp));
-                let mut headers = problem.headers;
+                let mut headers = *problem.headers;
                 headers.insert(
                     header::CONTENT_TYPE,
                     HeaderValue::from_static("application/json; charset=utf-8"),

@@ -26,10 +26,9 @@ pub async fn apply_file(client: &Client, file: &Path, dry_run: bool) -> Result<A
     let state: DesiredState =
         serde_saphyr::from_str(&text).map_err(|error| anyhow!("{}: {error}", file.display()))?;
     let request = serde_json::to_value(ApplyRequest { dry_run, state })?;
-    client
-        .json(Method::POST, "vouchsafe", "/admin/v1/apply", Some(&request))
-        .await
-        .with_context(|| format!("{} was not applied to its end; what came before the error stays", file.display()))
+    client.json(Method::POST, "vouchsafe", "/admin/v1/apply", Some(&request)).await.with_context(|| {
+        format!("{} was not applied to its end; what came before the error stays", file.display())
+    })
 }
 
 fn read(file: &Path) -> Result<String> {

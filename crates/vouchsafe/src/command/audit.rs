@@ -39,7 +39,8 @@ fn verify(format: Format, directory: &Path, key: &Path) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Err(tampered) => {
-            let shown = json!({ "verified": false, "position": tampered.position, "problem": tampered.to_string() });
+            let shown =
+                json!({ "verified": false, "position": tampered.position, "problem": tampered.to_string() });
             output::print(format, &shown, |_| format!("the log is NOT intact: {tampered}"))?;
             Ok(ExitCode::FAILURE)
         }

@@ -35,7 +35,8 @@ pub async fn doctor(global: &Global) -> Result<ExitCode> {
     match &status {
         Err(error) => findings.add("server", Err(format!("{error:#}"))),
         Ok(status) => {
-            let ready = if status.ready { Ok("ready".to_owned()) } else { Err("not ready; see its log".to_owned()) };
+            let ready =
+                if status.ready { Ok("ready".to_owned()) } else { Err("not ready; see its log".to_owned()) };
             findings.add("server", ready);
             let behind = status.log.size.saturating_sub(status.log.checkpoint_size);
             let log = format!("{} entries, {behind} not yet under a signed checkpoint", status.log.size);

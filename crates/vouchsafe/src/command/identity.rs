@@ -15,8 +15,9 @@ const API: &str = "api-version=2024-11-30";
 
 pub async fn identity(client: &Client, format: Format, command: &Identity) -> Result<ExitCode> {
     let (subscription, host) = client.subscription().await?;
-    let list =
-        format!("/subscriptions/{subscription}/providers/Microsoft.ManagedIdentity/userAssignedIdentities?{API}");
+    let list = format!(
+        "/subscriptions/{subscription}/providers/Microsoft.ManagedIdentity/userAssignedIdentities?{API}"
+    );
     match command {
         Identity::Create { name, resource_group } => {
             ensure_group(client, &host, &subscription, resource_group).await?;

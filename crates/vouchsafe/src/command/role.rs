@@ -31,14 +31,13 @@ pub async fn role(client: &Client, format: Format, command: &Role) -> Result<Exi
             })?;
         }
         Role::Assignments => {
-            let names: BTreeMap<String, String> = client
-                .json::<Value>(Method::GET, &host, &roles, None)
-                .await?["value"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(|role| (output::text(role, "/name"), output::text(role, "/properties/roleName")))
-                .collect();
+            let names: BTreeMap<String, String> =
+                client.json::<Value>(Method::GET, &host, &roles, None).await?["value"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|role| (output::text(role, "/name"), output::text(role, "/properties/roleName")))
+                    .collect();
             let path = format!("{base}/roleAssignments?{API}");
             let assignments: Value = client.json(Method::GET, &host, &path, None).await?;
             output::print(format, &assignments["value"], |assignments| {

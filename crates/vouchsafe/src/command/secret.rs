@@ -24,7 +24,8 @@ pub async fn secret(client: &Client, format: Format, command: &Secret) -> Result
         Secret::Set { name, vault, value_file, content_type } => {
             let host = client.vault_host(&vault.vault).await?;
             let value = value(value_file.as_deref())?;
-            let write = SecretWrite { value: SecretText::new(value.to_string()), content_type: content_type.clone() };
+            let write =
+                SecretWrite { value: SecretText::new(value.to_string()), content_type: content_type.clone() };
             let path = format!("/secrets/{}?{VERSION}", checked(name)?);
             let answer = client.send(Method::PUT, &host, &path, Some(write.to_json())).await?.successful()?;
             let shown = without_value(&answer.body)?;
@@ -42,7 +43,8 @@ pub async fn secret(client: &Client, format: Format, command: &Secret) -> Result
             match (value_file, format) {
                 (None, Format::Json) => output::line(std::str::from_utf8(&answer.body)?),
                 (file, _) => {
-                    let bundle: Bundle = serde_json::from_slice(&answer.body).context("the answer has no value")?;
+                    let bundle: Bundle =
+                        serde_json::from_slice(&answer.body).context("the answer has no value")?;
                     write_value(file.as_deref(), bundle.value.expose())?;
                 }
             }
@@ -55,14 +57,17 @@ pub async fn secret(client: &Client, format: Format, command: &Secret) -> Result
         }
         Secret::Versions { name, vault } => {
             let host = client.vault_host(&vault.vault).await?;
-            let items = all_pages(client, &host, &format!("/secrets/{}/versions?{VERSION}", checked(name)?)).await?;
+            let items =
+                all_pages(client, &host, &format!("/secrets/{}/versions?{VERSION}", checked(name)?)).await?;
             print_items(format, &items)?;
         }
         Secret::Delete { name, vault } => {
             let host = client.vault_host(&vault.vault).await?;
             let path = format!("/secrets/{}?{VERSION}", checked(name)?);
             let deleted: Value = client.json(Method::DELETE, &host, &path, None).await?;
-            output::print(format, &deleted, |_| format!("deleted {name}; `vouchsafe secret recover` brings it back"))?;
+            output::print(format, &deleted, |_| {
+                format!("deleted {name}; `vouchsafe secret recover` brings it back")
+            })?;
         }
         Secret::Recover { name, vault } => {
             let host = client.vault_host(&vault.vault).await?;
@@ -105,7 +110,10 @@ fn value(file: Option<&Path>) -> Result<Zeroizing<String>> {
             typed.zeroize();
         }
         _ => {
-            std::io::stdin().take(VALUE_BYTES_MAX + 1).read_to_string(&mut value).context("standard input is not text")?;
+            std::io::stdin()
+                .take(VALUE_BYTES_MAX + 1)
+                .read_to_string(&mut value)
+                .context("standard input is not text")?;
         }
     }
     if value.len() as u64 > VALUE_BYTES_MAX {
@@ -173,7 +181,13 @@ fn print_items(format: Format, items: &Vec<Value>) -> Result<()> {
             let name: Vec<&str> = id.splitn(4, '/').nth(3).unwrap_or_default().split('/').skip(1).collect();
             let enabled = output::text(item, "/attributes/enabled");
             let date = |pointer| item.pointer(pointer).and_then(Value::as_u64).map(date).unwrap_or_default();
-            [name.join("/"), enabled, date("/attributes/updated"), date("/attributes/exp"), output::text(item, "/contentType")]
+            [
+                name.join("/"),
+                enabled,
+                date("/attributes/updated"),
+                date("/attributes/exp"),
+                output::text(item, "/contentType"),
+            ]
         });
         output::table(["NAME", "ENABLED", "UPDATED", "EXPIRES", "CONTENT TYPE"], rows)
     })

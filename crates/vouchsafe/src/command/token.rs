@@ -25,7 +25,8 @@ pub async fn token(client: &Client, format: Format, command: &Token) -> Result<E
                     struct Answer {
                         access_token: SecretText,
                     }
-                    let answer: Answer = serde_json::from_slice(&answer.body).context("the answer has no token")?;
+                    let answer: Answer =
+                        serde_json::from_slice(&answer.body).context("the answer has no token")?;
                     output::line(answer.access_token.expose());
                 }
             }
@@ -38,7 +39,8 @@ pub async fn token(client: &Client, format: Format, command: &Token) -> Result<E
                 tenant: None,
             };
             let body = Zeroizing::new(serde_json::to_vec(&request)?);
-            let answer = client.send(Method::POST, "vouchsafe", "/admin/v1/client-secrets", Some(body)).await?;
+            let answer =
+                client.send(Method::POST, "vouchsafe", "/admin/v1/client-secrets", Some(body)).await?;
             // Shown once, here: nobody can ask for it again.
             output::line(std::str::from_utf8(&answer.successful()?.body)?);
         }

@@ -19,7 +19,12 @@ pub async fn vault(client: &Client, format: Format, command: &Vault) -> Result<E
         Vault::Create { name, resource_group, retention_days, purge_protection } => {
             ensure_group(client, &host, &subscription, resource_group).await?;
             let tenant = client
-                .json::<Value>(Method::GET, &host, &format!("/subscriptions/{subscription}?api-version=2022-12-01"), None)
+                .json::<Value>(
+                    Method::GET,
+                    &host,
+                    &format!("/subscriptions/{subscription}?api-version=2022-12-01"),
+                    None,
+                )
                 .await?;
             let body = json!({
                 "location": location(client, &host, &subscription).await?,
@@ -36,7 +41,9 @@ pub async fn vault(client: &Client, format: Format, command: &Vault) -> Result<E
                 escaped(name)
             );
             let made: Value = client.json(Method::PUT, &host, &path, Some(&body)).await?;
-            output::print(format, &made, |made| format!("vault {name}: {}", output::text(made, "/properties/vaultUri")))?;
+            output::print(format, &made, |made| {
+                format!("vault {name}: {}", output::text(made, "/properties/vaultUri"))
+            })?;
         }
         Vault::List => {
             let vaults: Value = client.json(Method::GET, &host, &list, None).await?;
@@ -44,7 +51,13 @@ pub async fn vault(client: &Client, format: Format, command: &Vault) -> Result<E
                 let rows = vaults.as_array().into_iter().flatten().map(|vault| {
                     let purge = output::text(vault, "/properties/enablePurgeProtection");
                     let days = output::text(vault, "/properties/softDeleteRetentionInDays");
-                    [output::text(vault, "/name"), group_of(vault), output::text(vault, "/properties/vaultUri"), days, purge]
+                    [
+                        output::text(vault, "/name"),
+                        group_of(vault),
+                        output::text(vault, "/properties/vaultUri"),
+                        days,
+                        purge,
+                    ]
                 });
                 output::table(["NAME", "RESOURCE GROUP", "URI", "RETENTION DAYS", "PURGE PROTECTION"], rows)
             })?;
@@ -67,7 +80,9 @@ pub async fn vault(client: &Client, format: Format, command: &Vault) -> Result<E
         Vault::Delete { name } => {
             let id = output::text(&named(client, &host, &list, name).await?, "/id");
             client.send(Method::DELETE, &host, &format!("{id}?{API}"), None).await?.successful()?;
-            output::line(&format!("deleted vault {name}; its name stays taken until it is purged or recovered"));
+            output::line(&format!(
+                "deleted vault {name}; its name stays taken until it is purged or recovered"
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -76,15 +91,18 @@ pub async fn vault(client: &Client, format: Format, command: &Vault) -> Result<E
 /// Finds a resource by name in an ARM list.
 pub(super) async fn named(client: &Client, host: &str, list: &str, name: &str) -> Result<Value> {
     let all: Value = client.json(Method::GET, host, list, None).await?;
-    let found = all["value"].as_array().into_iter().flatten().find(|resource| {
-        resource["name"].as_str().is_some_and(|found| found.eq_ignore_ascii_case(name))
-    });
+    let found = all["value"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|resource| resource["name"].as_str().is_some_and(|found| found.eq_ignore_ascii_case(name)));
     found.cloned().with_context(|| format!("there is nothing named `{name}` here"))
 }
 
 /// Makes a resource group that is not there.
 pub(super) async fn ensure_group(client: &Client, host: &str, subscription: &str, group: &str) -> Result<()> {
-    let path = format!("/subscriptions/{subscription}/resourceGroups/{}?api-version=2024-11-01", escaped(group));
+    let path =
+        format!("/subscriptions/{subscription}/resourceGroups/{}?api-version=2024-11-01", escaped(group));
     let exists = client.send(Method::HEAD, host, &path, None).await?;
     if !exists.status.is_success() {
         let body = json!({ "location": location(client, host, subscription).await? });
@@ -107,5 +125,7 @@ pub(super) fn group_of(resource: &Value) -> String {
 
 /// A name as a path segment.
 pub(super) fn escaped(name: &str) -> String {
-    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string().replace("%2D", "-")
+    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC)
+        .to_string()
+        .replace("%2D", "-")
 }

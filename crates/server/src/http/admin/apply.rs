@@ -22,11 +22,11 @@ use vouchsafe_domain::{Context, Platform};
 use vouchsafe_wire::admin::{self as wire, Action, ApplyReport, ApplyRequest, Change, Kind};
 use vouchsafe_wire::json::{self, Budget};
 
+use super::super::Request;
 use super::super::app::App;
 use super::super::problem::{Class, Problem};
 use super::super::refusal::of_resource;
 use super::super::reply::{Reply, Success};
-use super::super::Request;
 
 const BODY: Budget = Budget::new(4 * 1024 * 1024).with_values_max(200_000);
 
@@ -121,14 +121,18 @@ impl Applying<'_> {
     fn subscription(tenant: &TenantSnapshot) -> Result<SubscriptionId, Error> {
         let mut all: Vec<_> = tenant.subscriptions().map(|subscription| subscription.id).collect();
         all.sort();
-        all.first().copied().ok_or_else(|| Error::NotFound { kind: "subscription", name: "of the tenant".to_owned() })
+        all.first()
+            .copied()
+            .ok_or_else(|| Error::NotFound { kind: "subscription", name: "of the tenant".to_owned() })
     }
 
     async fn tenant(&mut self, wanted: &wire::Tenant) -> Result<(), Error> {
         let subscription = wanted.subscription.as_ref().and_then(|subscription| subscription.id.as_deref());
         let domain = match wanted.domains.first() {
             Some(domain) => TenantDomain::parse(domain)?,
-            None => TenantDomain::parse(&format!("{}.vouchsafe.localhost", wanted.name.to_ascii_lowercase()))?,
+            None => {
+                TenantDomain::parse(&format!("{}.vouchsafe.localhost", wanted.name.to_ascii_lowercase()))?
+            }
         };
         let to_found = TenantToFound {
             id: wanted.id.as_deref().map(TenantId::parse).transpose()?,
@@ -152,7 +156,8 @@ impl Applying<'_> {
     ) -> Result<Put, Error> {
         let caller = self.platform.local_administrator(tenant);
         let (id, subscription) = (tenant.tenant().id, Self::subscription(tenant)?);
-        let put = self.platform.put_resource_group(self.context, &caller, id, subscription, name, location, tags);
+        let put =
+            self.platform.put_resource_group(self.context, &caller, id, subscription, name, location, tags);
         Ok(put.await?.0)
     }
 
@@ -224,7 +229,8 @@ impl Applying<'_> {
     async fn application(&mut self, wanted: &wire::Application) -> Result<(), Error> {
         let tenant = self.in_tenant(wanted.tenant.as_deref())?;
         let certificates = wanted.certificates.iter().map(|pem| {
-            Certificate::from_pem(pem).map_err(|error| Error::Invalid(format!("a certificate cannot be read: {error}")))
+            Certificate::from_pem(pem)
+                .map_err(|error| Error::Invalid(format!("a certificate cannot be read: {error}")))
         });
         let to_put = ApplicationToPut {
             display_name: wanted.name.clone(),
@@ -271,14 +277,16 @@ impl Applying<'_> {
         let (principal, who) = self.principal(&tenant, &wanted.principal)?;
         let (scope, place) = Self::scope(&tenant, &wanted.scope)?;
         let role = tenant.facts().roles().find(|role| {
-            role.name().eq_ignore_ascii_case(&wanted.role) || role.id().to_string().eq_ignore_ascii_case(&wanted.role)
+            role.name().eq_ignore_ascii_case(&wanted.role)
+                || role.id().to_string().eq_ignore_ascii_case(&wanted.role)
         });
         let role = role.ok_or_else(|| Error::NotFound { kind: "role", name: wanted.role.clone() })?.id();
         let same = tenant.assignments().find(|assignment| {
             assignment.scope == scope && assignment.role == role && assignment.principal == principal
         });
         let id = same.map_or_else(|| RoleAssignmentId(self.platform.random_id()), |assignment| assignment.id);
-        let to_put = NewAssignment { id, scope, role, principal, principal_type: PrincipalType::ServicePrincipal };
+        let to_put =
+            NewAssignment { id, scope, role, principal, principal_type: PrincipalType::ServicePrincipal };
         let caller = self.platform.local_administrator(&tenant);
         let put = self.platform.put_role_assignment(self.context, &caller, tenant.tenant().id, &to_put, None);
         let (put, _) = put.await?;
@@ -286,11 +294,16 @@ impl Applying<'_> {
         Ok(())
     }
 
-    fn principal(&self, tenant: &TenantSnapshot, wanted: &wire::Principal) -> Result<(PrincipalId, String), Error> {
+    fn principal(
+        &self,
+        tenant: &TenantSnapshot,
+        wanted: &wire::Principal,
+    ) -> Result<(PrincipalId, String), Error> {
         match wanted {
             wire::Principal::Id(id) => Ok((PrincipalId::parse(id)?, id.clone())),
             wire::Principal::Identity(name) => {
-                let mut named = tenant.identities().filter(|identity| identity.name.as_str().eq_ignore_ascii_case(name));
+                let mut named =
+                    tenant.identities().filter(|identity| identity.name.as_str().eq_ignore_ascii_case(name));
                 match (named.next(), named.next()) {
                     (Some(identity), None) => Ok((identity.principal, name.clone())),
                     (Some(_), Some(_)) => Err(Error::Conflict(format!(
@@ -301,7 +314,8 @@ impl Applying<'_> {
             }
             wire::Principal::Application(name) => {
                 let application = tenant.applications().find(|application| application.display_name == *name);
-                let principal = application.and_then(|application| tenant.service_principal(application.client));
+                let principal =
+                    application.and_then(|application| tenant.service_principal(application.client));
                 let principal =
                     principal.ok_or_else(|| Error::NotFound { kind: "application", name: name.clone() })?;
                 Ok((principal.id, name.clone()))
@@ -316,10 +330,13 @@ impl Applying<'_> {
             tenant.vault(&VaultName::parse(name)?).ok_or_else(missing)
         };
         Ok(match wanted {
-            wire::Scope::Subscription => (Scope::of_subscription(subscription), "the subscription".to_owned()),
-            wire::Scope::ResourceGroup(name) => {
-                (Scope::of_group(subscription, &ResourceGroupName::parse(name)?), format!("resource group {name}"))
+            wire::Scope::Subscription => {
+                (Scope::of_subscription(subscription), "the subscription".to_owned())
             }
+            wire::Scope::ResourceGroup(name) => (
+                Scope::of_group(subscription, &ResourceGroupName::parse(name)?),
+                format!("resource group {name}"),
+            ),
             wire::Scope::Vault(name) => {
                 let found = vault(name)?;
                 (Scope::vault(found.subscription, &found.group, &found.name), format!("vault {name}"))

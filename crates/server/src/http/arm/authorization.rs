@@ -14,8 +14,8 @@ use vouchsafe_wire::arm::{self as wire, Condition, Property};
 
 use super::{absent, body, malformed, may, query, route};
 use crate::http::app::{Admitted, App};
-use crate::http::refusal::of_resource;
 use crate::http::problem::{Class, Problem};
+use crate::http::refusal::of_resource;
 use crate::http::reply::{Reply, Success};
 use crate::http::route::Route;
 use crate::http::{Handler, Request, answer};
@@ -30,11 +30,15 @@ pub(super) fn routes() -> Vec<Route<Handler<App>>> {
         route(Method::GET, ASSIGNMENTS, "role_assignment_list", |app, r| answer(list_assignments(app, r))),
         route(Method::GET, ASSIGNMENT, "role_assignment_get", |app, r| answer(get_assignment(app, r))),
         route(Method::PUT, ASSIGNMENT, "role_assignment_put", |app, r| answer(put_assignment(app, r))),
-        route(Method::DELETE, ASSIGNMENT, "role_assignment_delete", |app, r| answer(delete_assignment(app, r))),
+        route(Method::DELETE, ASSIGNMENT, "role_assignment_delete", |app, r| {
+            answer(delete_assignment(app, r))
+        }),
         route(Method::GET, DEFINITIONS, "role_definition_list", |app, r| answer(list_definitions(app, r))),
         route(Method::GET, DEFINITION, "role_definition_get", |app, r| answer(get_definition(app, r))),
         route(Method::PUT, DEFINITION, "role_definition_put", |app, r| answer(put_definition(app, r))),
-        route(Method::DELETE, DEFINITION, "role_definition_delete", |app, r| answer(delete_definition(app, r))),
+        route(Method::DELETE, DEFINITION, "role_definition_delete", |app, r| {
+            answer(delete_definition(app, r))
+        }),
     ]
 }
 
@@ -97,7 +101,9 @@ async fn list_assignments(_: Arc<App>, request: Request) -> Result<Reply, Proble
     let facts = admitted.tenant.facts();
     let holds = |assignment: &RoleAssignment, condition: &Condition| match condition {
         Condition::AtScope => assignment.scope.contains(&scope),
-        Condition::Equals(Property::PrincipalId, id) => assignment.principal.to_string().eq_ignore_ascii_case(id),
+        Condition::Equals(Property::PrincipalId, id) => {
+            assignment.principal.to_string().eq_ignore_ascii_case(id)
+        }
         Condition::AssignedTo(id) => PrincipalId::parse(id).is_ok_and(|principal| {
             assignment.principal == principal || facts.groups_of(principal).contains(&assignment.principal)
         }),
@@ -143,7 +149,8 @@ async fn put_assignment(app: Arc<App>, mut request: Request) -> Result<Reply, Pr
     };
     let context = app.context(&request.head);
     let tenant = admitted.tenant.tenant().id;
-    let put = app.platform.put_role_assignment(&context, &admitted.caller, tenant, &wanted, stated_type).await;
+    let put =
+        app.platform.put_role_assignment(&context, &admitted.caller, tenant, &wanted, stated_type).await;
     let (_, assignment) = put.map_err(of_resource)?;
     Ok(Reply::json(Success::Created, &shown_assignment(&assignment)))
 }
@@ -176,7 +183,11 @@ fn shown_definition(scope: &Scope, role: &RoleDefinition) -> wire::RoleDefinitio
                 RoleKind::Custom => "CustomRole".to_owned(),
             },
             description: role.description().to_owned(),
-            assignable_scopes: role.assignable_scopes().iter().map(|scope| scope.as_str().to_owned()).collect(),
+            assignable_scopes: role
+                .assignable_scopes()
+                .iter()
+                .map(|scope| scope.as_str().to_owned())
+                .collect(),
             permissions: role
                 .permissions()
                 .iter()
@@ -203,10 +214,13 @@ async fn list_definitions(_: Arc<App>, request: Request) -> Result<Reply, Proble
         .tenant
         .facts()
         .roles()
-        .filter(|role| role.is_assignable_at(&scope) || role.assignable_scopes().iter().any(|s| scope.contains(s)))
+        .filter(|role| {
+            role.is_assignable_at(&scope) || role.assignable_scopes().iter().any(|s| scope.contains(s))
+        })
         .map(|role| shown_definition(&scope, role))
         .filter(|role| {
-            is(Property::RoleName, &role.properties.role_name) && is(Property::RoleType, &role.properties.role_type)
+            is(Property::RoleName, &role.properties.role_name)
+                && is(Property::RoleType, &role.properties.role_type)
         })
         .collect();
     shown.sort_by(|a, b| a.properties.role_name.cmp(&b.properties.role_name));
@@ -238,7 +252,11 @@ async fn put_definition(app: Arc<App>, mut request: Request) -> Result<Reply, Pr
     Ok(Reply::json(Success::Created, &shown_definition(&scope, &role)))
 }
 
-fn role_of(admitted: &Admitted, id: RoleDefinitionId, given: &wire::RoleDefinitionPut) -> Result<RoleDefinition, Problem> {
+fn role_of(
+    admitted: &Admitted,
+    id: RoleDefinitionId,
+    given: &wire::RoleDefinitionPut,
+) -> Result<RoleDefinition, Problem> {
     let patterns = |texts: &[String]| -> Result<Vec<ActionPattern>, Problem> {
         texts.iter().map(|text| ActionPattern::parse(text).map_err(malformed)).collect()
     };
@@ -258,7 +276,8 @@ fn role_of(admitted: &Admitted, id: RoleDefinitionId, given: &wire::RoleDefiniti
     });
     let scopes = scopes.collect::<Result<Vec<_>, Problem>>()?;
     let description = given.properties.description.clone().unwrap_or_default();
-    RoleDefinition::custom(id, &given.properties.role_name, &description, permissions, scopes).map_err(malformed)
+    RoleDefinition::custom(id, &given.properties.role_name, &description, permissions, scopes)
+        .map_err(malformed)
 }
 
 async fn delete_definition(app: Arc<App>, request: Request) -> Result<Reply, Problem> {

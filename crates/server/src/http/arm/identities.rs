@@ -11,17 +11,17 @@ use vouchsafe_wire::arm as wire;
 
 use super::{absent, body, group, identity, may, may_see, route, subscription};
 use crate::http::app::{Admitted, App};
-use crate::http::refusal::of_resource;
 use crate::http::problem::Problem;
+use crate::http::refusal::of_resource;
 use crate::http::reply::{Reply, Success};
 use crate::http::route::Route;
 use crate::http::{Handler, Request, answer};
 use vouchsafe_domain::resource::scope::Scope;
 
 const ONE: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{identity}";
-const IN_GROUP: &str =
-    "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities";
-const IN_SUBSCRIPTION: &str = "/subscriptions/{subscription}/providers/Microsoft.ManagedIdentity/userAssignedIdentities";
+const IN_GROUP: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities";
+const IN_SUBSCRIPTION: &str =
+    "/subscriptions/{subscription}/providers/Microsoft.ManagedIdentity/userAssignedIdentities";
 
 pub(super) fn routes() -> Vec<Route<Handler<App>>> {
     vec![
@@ -103,7 +103,9 @@ async fn list(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let mut identities: Vec<_> = admitted
         .tenant
         .identities()
-        .filter(|identity| identity.subscription == id && group.as_ref().is_none_or(|group| identity.group == *group))
+        .filter(|identity| {
+            identity.subscription == id && group.as_ref().is_none_or(|group| identity.group == *group)
+        })
         .filter(|identity| may_see::<ReadIdentity>(&admitted, &TenantSnapshot::identity_scope(identity)))
         .map(|identity| shown(&admitted, identity))
         .collect();

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use http::Method;
-use vouchsafe_domain::access::action::{
-    ReadIdentity, ReadResourceGroup, ReadSubscription, ReadVault,
-};
+use vouchsafe_domain::access::action::{ReadIdentity, ReadResourceGroup, ReadSubscription, ReadVault};
 use vouchsafe_domain::resource::scope::Scope;
 use vouchsafe_domain::resource::{Put, ResourceGroup, Subscription};
 use vouchsafe_domain::world::TenantSnapshot;
@@ -13,8 +11,8 @@ use vouchsafe_wire::arm::{self as wire, Property};
 
 use super::{absent, body, group, may, may_see, query, route, subscription};
 use crate::http::app::{Admitted, App};
-use crate::http::refusal::of_resource;
 use crate::http::problem::Problem;
+use crate::http::refusal::of_resource;
 use crate::http::reply::{Reply, Success};
 use crate::http::route::Route;
 use crate::http::{Handler, Request, answer};
@@ -35,21 +33,30 @@ pub(super) fn routes() -> Vec<Route<Handler<App>>> {
         route(Method::GET, "/subscriptions/{subscription}/resourceGroups/{group}", "group_get", |app, r| {
             answer(get_group(app, r))
         }),
-        route(Method::HEAD, "/subscriptions/{subscription}/resourceGroups/{group}", "group_exists", |app, r| {
-            answer(group_exists(app, r))
-        }),
+        route(
+            Method::HEAD,
+            "/subscriptions/{subscription}/resourceGroups/{group}",
+            "group_exists",
+            |app, r| answer(group_exists(app, r)),
+        ),
         route(Method::PUT, "/subscriptions/{subscription}/resourceGroups/{group}", "group_put", |app, r| {
             answer(put_group(app, r))
         }),
-        route(Method::DELETE, "/subscriptions/{subscription}/resourceGroups/{group}", "group_delete", |app, r| {
-            answer(delete_group(app, r))
-        }),
+        route(
+            Method::DELETE,
+            "/subscriptions/{subscription}/resourceGroups/{group}",
+            "group_delete",
+            |app, r| answer(delete_group(app, r)),
+        ),
         route(Method::GET, "/subscriptions/{subscription}/resources", "resource_list", |app, r| {
             answer(resources(app, r))
         }),
-        route(Method::GET, "/subscriptions/{subscription}/providers/{namespace}", "provider_get", |app, r| {
-            answer(provider(app, r))
-        }),
+        route(
+            Method::GET,
+            "/subscriptions/{subscription}/providers/{namespace}",
+            "provider_get",
+            |app, r| answer(provider(app, r)),
+        ),
         route(
             Method::POST,
             "/subscriptions/{subscription}/providers/{namespace}/register",
@@ -112,7 +119,8 @@ async fn subscriptions(_: Arc<App>, request: Request) -> Result<Reply, Problem> 
 async fn get_subscription(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let admitted = request.admitted()?;
     let id = subscription(&request, &admitted)?;
-    let found = admitted.tenant.subscription(id).filter(|subscription| has_a_role_in(&admitted, subscription));
+    let found =
+        admitted.tenant.subscription(id).filter(|subscription| has_a_role_in(&admitted, subscription));
     let found = found.ok_or_else(|| absent("subscription", id))?;
     Ok(Reply::json(Success::Ok, &shown_subscription(&found)))
 }

@@ -11,20 +11,21 @@ use vouchsafe_wire::arm as wire;
 
 use super::{absent, body, group, may, may_see, route, subscription, vault};
 use crate::http::app::{Admitted, App};
-use crate::http::refusal::of_resource;
 use crate::http::problem::{Class, Problem};
+use crate::http::refusal::of_resource;
 use crate::http::reply::{Reply, Success};
 use crate::http::route::Route;
 use crate::http::{Handler, Request, answer};
 
-const ONE: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults/{vault}";
-const IN_GROUP: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults";
+const ONE: &str =
+    "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults/{vault}";
+const IN_GROUP: &str =
+    "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults";
 const IN_SUBSCRIPTION: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/vaults";
 const DELETED: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/deletedVaults";
 const DELETED_ONE: &str =
     "/subscriptions/{subscription}/providers/Microsoft.KeyVault/locations/{location}/deletedVaults/{vault}";
-const PURGE: &str =
-    "/subscriptions/{subscription}/providers/Microsoft.KeyVault/locations/{location}/deletedVaults/{vault}/purge";
+const PURGE: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/locations/{location}/deletedVaults/{vault}/purge";
 const CHECK: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/checkNameAvailability";
 const HSMS: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/managedHSMs";
 const DELETED_HSMS: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/deletedManagedHSMs";
@@ -92,7 +93,10 @@ fn refuse_unsupported(properties: &wire::VaultPutProperties) -> Result<(), Probl
     let denies = properties.network_acls.as_ref().is_some_and(|acls| {
         acls.default_action.as_deref().is_some_and(|action| !action.eq_ignore_ascii_case("Allow"))
     });
-    let closed = properties.public_network_access.as_deref().is_some_and(|access| !access.eq_ignore_ascii_case("Enabled"));
+    let closed = properties
+        .public_network_access
+        .as_deref()
+        .is_some_and(|access| !access.eq_ignore_ascii_case("Enabled"));
     if denies || closed {
         return refuse("vault firewalls are not supported; restrict the listener's address instead");
     }
@@ -109,7 +113,8 @@ async fn put(app: Arc<App>, mut request: Request) -> Result<Reply, Problem> {
         return Err(Problem::new(Class::Invalid, "InvalidTenantId", message));
     }
     refuse_unsupported(&given.properties)?;
-    let recover = given.properties.create_mode.as_deref().is_some_and(|mode| mode.eq_ignore_ascii_case("recover"));
+    let recover =
+        given.properties.create_mode.as_deref().is_some_and(|mode| mode.eq_ignore_ascii_case("recover"));
     let wanted = VaultToPut {
         location: Some(given.location),
         tags: given.tags.unwrap_or_default(),
@@ -238,9 +243,11 @@ async fn check_name(app: Arc<App>, mut request: Request) -> Result<Reply, Proble
         },
         Ok(name) => {
             // Names are global, as DNS names are: that one is taken is no secret, by whom is.
-            let taken = app.platform.world().tenants().any(|tenant| {
-                tenant.vault(&name).is_some() || tenant.deleted_vault(&name).is_some()
-            });
+            let taken = app
+                .platform
+                .world()
+                .tenants()
+                .any(|tenant| tenant.vault(&name).is_some() || tenant.deleted_vault(&name).is_some());
             wire::NameAvailability {
                 name_available: !taken,
                 reason: taken.then(|| "AlreadyExists".to_owned()),
@@ -257,4 +264,3 @@ async fn no_hsms(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
     subscription(&request, &admitted)?;
     Ok(Reply::json(Success::Ok, &wire::List::<wire::Vault>::whole(Vec::new())))
 }
-
