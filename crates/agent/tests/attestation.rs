@@ -102,12 +102,13 @@ os.execv("/bin/bash", ["bash", "-c", "printf '" + ask + "' >&$0; while IFS= read
 async fn a_socket_that_may_have_come_through_an_exec_gets_nothing() {
     let agent = agent(strict(), |_| Ok("secret".to_owned())).await;
     // The exec follows the connect at once: whether the agent has looked by then is left to chance, and must not
-    // matter. The request was sent before, so the new program need only read.
+    // matter. (An answer that was given before the exec belongs to the old program, which may do with it what it
+    // likes; so it is the new one that asks.)
     let script = r#"
 s = socket.create_connection(("127.0.0.1", port))
-s.sendall(ASK.replace(b"Metadata", b"Connection: close\r\nMetadata"))
 os.set_inheritable(s.fileno(), True)
-os.execv("/bin/bash", ["bash", "-c", "while IFS= read -r line <&%d; do echo \"$line\"; done; echo \"$line\"" % s.fileno()])
+ask = ASK.decode().replace("Metadata", "Connection: close\r\nMetadata").replace("\r\n", "\\r\\n")
+os.execv("/bin/bash", ["bash", "-c", "printf '" + ask + "' >&$0; while IFS= read -r line <&$0; do echo \"$line\"; done; echo \"$line\"", str(s.fileno())])
 "#;
     for _ in 0..10 {
         let answer = says(python(agent.imds(), script)).await;

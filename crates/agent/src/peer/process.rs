@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::{Refusal, holder};
@@ -76,8 +77,10 @@ impl ProcessPin {
     /// Whether the process has ended; a zombie has.
     pub(crate) fn has_exited(&self) -> bool {
         let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        // An error here would leave us without knowledge, and then it is safer to think so.
-        !matches!(poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(0))
+        // A signal that is pending for this thread interrupts even a poll that does not wait.
+        let ready = retry_on_intr(|| poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })));
+        // An error would leave us without knowledge, and then it is safer to think so.
+        !matches!(ready, Ok(0))
     }
 
     /// A second handle that becomes readable when the process ends.
