@@ -186,3 +186,19 @@ async fn the_agent_does_not_start_beside_a_socket_that_is_not_its_own() {
     let refused = vouchsafe_agent::start(elsewhere, CancellationToken::new()).await;
     assert!(matches!(refused, Err(StartError::NotLoopback(_))));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_inheritable_socket_gets_what_its_tree_is_bound_to_and_nothing_by_name() {
+    let strict = Setup { sockets: InheritableSockets::Refuse, ..Setup::default() };
+    let agent = agent(strict, |request| request.process.run_identity.clone().ok_or_else(no_identity)).await;
+    assert_status(&says(bash(BASH.as_ref(), agent.imds())).await, 400);
+    let _held = bind(&agent.running.socket, &of_this_process("demo", Until::Disconnect)).await.unwrap();
+    let answer = says(bash(BASH.as_ref(), agent.imds())).await;
+    assert!(answer.contains(r#""access_token":"demo""#), "{answer}");
+    let script = support::bash_script(agent.imds()).replace("&resource=", "&client_id=by-name&resource=");
+    let mut by_name = Command::new(BASH);
+    by_name.arg("-c").arg(script).stdin(Stdio::null()).kill_on_drop(true);
+    let answer = says(by_name).await;
+    assert_status(&answer, 400);
+    assert!(answer.contains("inheritable"), "{answer}");
+}

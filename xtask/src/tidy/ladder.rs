@@ -13,13 +13,12 @@ use super::source::{File, Tree, line_at};
 /// The rungs, from the ground up.
 const LADDER: &[&[&str]] = &[
     &["ids", "time", "limits", "error", "ports", "record"],
-    &["resource"],
+    &["resource", "listener"],
     &["access", "audit"],
     &["directory", "identity", "vault"],
     &["token"],
     &["world"],
     &["platform"],
-    &["apply"],
 ];
 
 /// Rooms that only use cases see.

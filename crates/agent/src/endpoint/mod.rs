@@ -142,6 +142,12 @@ impl Endpoint {
         let refused = |refusal: Refusal| Failure::Invalid(refusal.to_string());
         let attested = caller.attested(&self.attestor).await.map_err(refused)?;
         let run_identity = self.bindings.identity_of(attested.process());
+        // SECURITY: `vouchsafe run` binds a tree whatever its programs are, so an exec inside it changes nothing; but an
+        // identity asked for by name may be bound to an executable, and that must be the one that asks.
+        let by_tree = run_identity.is_some() && matches!(query.identity, IdentityChoice::Bound);
+        if attested.opener_is_unknown() && !by_tree {
+            return Err(refused(Refusal::Inheritable));
+        }
         let process = attested.facts(run_identity).await.map_err(refused)?;
         let (client_id, object_id, resource_id) = match query.identity.clone() {
             IdentityChoice::Bound => (None, None, None),

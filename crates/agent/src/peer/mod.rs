@@ -10,7 +10,8 @@
 //! - a socket created by another uid than its holder has now: it was handed over, or the holder changed user;
 //! - an executable that is deleted or in memory only, or whose path leads elsewhere in our own view of the file
 //!   system: a private mount namespace can put anything at `/usr/bin/trusted`;
-//! - a socket that would have survived an exec, unless configured otherwise: see [`InheritableSockets`].
+//! - a socket that would have survived an exec, unless configured otherwise, see [`InheritableSockets`], or unless the
+//!   process gets what its tree is bound to and nothing that its executable would decide.
 //!
 //! A script is attested as its interpreter, because that is what the kernel runs.
 
@@ -158,13 +159,12 @@ impl Attestor {
         if ids.uid != socket.uid {
             return Err(Refusal::OtherUser { socket: socket.uid, process: ids.uid });
         }
+        let mut opener_is_unknown = false;
         if self.inheritable_sockets == InheritableSockets::Refuse {
             for fd in &holder.fds {
                 // SECURITY: a descriptor that is close-on-exec cannot have come through an exec, so the image that
                 // holds it now is the one that connected (or that was given it on purpose, by the same uid).
-                if !process.is_close_on_exec(*fd)? {
-                    return Err(Refusal::Inheritable);
-                }
+                opener_is_unknown |= !process.is_close_on_exec(*fd)?;
             }
         }
         let executable = Executable::of(&process)?;
@@ -176,6 +176,7 @@ impl Attestor {
             executable,
             cgroup,
             unit,
+            opener_is_unknown,
             socket_inode: socket.inode,
             fds: holder.fds,
             digests: Arc::clone(&self.digests),
@@ -194,6 +195,7 @@ pub(crate) struct Attested {
     executable: Executable,
     cgroup: Option<String>,
     unit: Option<String>,
+    opener_is_unknown: bool,
     socket_inode: u32,
     fds: Vec<u32>,
     digests: Arc<Digests>,
@@ -236,6 +238,12 @@ impl Attested {
             cgroup: self.cgroup.clone(),
             run_identity,
         })
+    }
+
+    /// Whether another program may have opened the connection before an exec. What is known of the executable then
+    /// says nothing about who asks; which process tree it belongs to still does.
+    pub(crate) fn opener_is_unknown(&self) -> bool {
+        self.opener_is_unknown
     }
 
     /// The pinned process.
