@@ -133,6 +133,20 @@ fn writers_and_readers_do_not_notice_rotations() {
 }
 
 #[test]
+fn a_ring_that_was_rotated_behind_the_memory_of_it_is_read_again() {
+    run(async {
+        let engine = Memory::new();
+        let one = new_store(&engine).await;
+        let key = |name: &str| Key::new(vault(1, 1), Kind::Secret, name);
+        put(&one, &key("before"), "x").await;
+        let two = Barrier::open(engine.clone(), &root(7)).await.unwrap();
+        two.rotate_ring(vault(1, 1)).await.unwrap();
+        put(&two, &key("after"), "y").await;
+        assert_eq!(get(&one, &key("after")).await, Ok(Some(b"y".to_vec())));
+    });
+}
+
+#[test]
 fn a_ring_that_is_missing_or_from_elsewhere_is_an_integrity_error() {
     run(async {
         let engine = Memory::new();
