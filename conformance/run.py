@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 import tomllib
+import uuid
 from pathlib import Path
 
 from cryptography import x509
@@ -112,7 +113,8 @@ class Server:
         applied = self.directory / "world.yaml"
         # A JSON string is a YAML one, whatever line breaks it holds.
         certificate = json.dumps((self.directory / "registered.crt").read_text())
-        applied.write_text(template.substitute(certificate=certificate))
+        self.application_client_id = str(uuid.uuid4())
+        applied.write_text(template.substitute(certificate=certificate, client_id=self.application_client_id))
         started = time.monotonic()
         self.stderr = open(self.log, "wb")
         self.process = subprocess.Popen(
@@ -164,14 +166,12 @@ def prepare(server, directory):
     value_file.unlink()
     identities = {
         identity["name"]: {
-            "client_id": identity["clientId"],
-            "principal_id": identity["principalId"],
+            "client_id": identity["properties"]["clientId"],
+            "principal_id": identity["properties"]["principalId"],
             "resource_id": identity["id"],
         }
         for identity in json.loads(server.cli("-o", "json", "identity", "list"))
     }
-    applications = json.loads(server.cli("-o", "json", "identity", "list", "--applications"))
-    application = next(each for each in applications if each["name"] == "certificate-application")
     world = {
         "tenant": server.facts["tenant"],
         "authority": server.facts["authority"],
@@ -180,7 +180,7 @@ def prepare(server, directory):
         "seeded_name": "seeded",
         "seeded_value": value,
         "identities": identities,
-        "application_client_id": application["clientId"],
+        "application_client_id": server.application_client_id,
         "certificate_pem": str(directory / "registered.pem"),
         "certificate_pkcs12": str(directory / "registered.p12"),
         "unregistered_certificate_pem": str(directory / "unregistered.pem"),

@@ -54,6 +54,18 @@ def unattested_process_gets_no_token():
     raise AssertionError("a token for a process that nobody vouches for")
 
 
+def refusal_says_what_was_seen():
+    try:
+        ManagedIdentityCredential().get_token("https://vault.azure.net/.default")
+    except ClientAuthenticationError as error:
+        assert f"uid {os.getuid()}" in error.message, error.message
+        return
+    raise AssertionError("a token for a process that nobody vouches for")
+
+
+refusal_says_what_was_seen_app_service = refusal_says_what_was_seen
+
+
 def default_azure_credential():
     reads_the_seeded_secret(client(credential=DefaultAzureCredential(), public=True))
 
