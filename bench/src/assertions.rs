@@ -12,6 +12,7 @@ use vouchsafe_crypto::secret::SecretBytes;
 /// One application with one certificate.
 pub struct Applicant {
     pub name: &'static str,
+    pub client_id: &'static str,
     pub certificate: String,
     algorithm: Algorithm,
     sha256: [u8; 32],
@@ -22,20 +23,27 @@ impl Applicant {
     /// One whose key is RSA with 2048 bits.
     pub fn rsa() -> Result<Self> {
         let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
-        Self::new("bench-rsa", Algorithm::Rs256, KeyKind::Rsa2048, &key)
+        Self::new("bench-rsa", "be4c4000-0000-4000-8000-000000000001", Algorithm::Rs256, KeyKind::Rsa2048, &key)
     }
 
     /// One whose key is on P-256.
     pub fn p256() -> Result<Self> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        Self::new("bench-p256", Algorithm::Es256, KeyKind::P256, &key)
+        Self::new("bench-p256", "be4c4000-0000-4000-8000-000000000002", Algorithm::Es256, KeyKind::P256, &key)
     }
 
-    fn new(name: &'static str, algorithm: Algorithm, kind: KeyKind, key: &KeyPair) -> Result<Self> {
+    fn new(
+        name: &'static str,
+        client_id: &'static str,
+        algorithm: Algorithm,
+        kind: KeyKind,
+        key: &KeyPair,
+    ) -> Result<Self> {
         let certificate = CertificateParams::new(vec![name.to_owned()])?.self_signed(key)?;
         let private = SecretBytes::new(key.serialize_der());
         Ok(Self {
             name,
+            client_id,
             certificate: certificate.pem(),
             algorithm,
             sha256: digest::sha256(certificate.der()),
@@ -65,7 +73,8 @@ impl Applicant {
 
     /// As many token requests, each with an assertion of its own.
     #[expect(clippy::disallowed_methods, reason = "an assertion says when it was made, and this is a client")]
-    pub fn bodies(&self, client_id: &str, audience: &str, count: usize) -> Result<Vec<String>> {
+    pub fn bodies(&self, audience: &str, count: usize) -> Result<Vec<String>> {
+        let client_id = self.client_id;
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         (0..count)
             .map(|number| {

@@ -12,6 +12,7 @@ mod server;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -61,7 +62,17 @@ const SECRETS: usize = 200;
 /// Start-ups whose median is shown.
 const STARTS: usize = 7;
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -206,10 +217,9 @@ async fn grants(
         if !arguments.wants(&row) {
             continue;
         }
-        let client_id = server.client_id(applicant)?;
         // Signed beforehand, so that only the server's work is measured; each is used once, or as often as it must.
         let wanted = usize::try_from(arguments.seconds)? * applicant.expected_per_second();
-        let bodies = applicant.bodies(&client_id, &audience, wanted)?;
+        let bodies = applicant.bodies(&audience, wanted)?;
         let requests: Vec<_> = bodies.into_iter().map(|body| load::form(&host, &path, body)).collect();
         let share = requests.len() / arguments.connections.max(1);
         let measured = arguments

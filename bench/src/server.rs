@@ -98,17 +98,6 @@ impl Server {
         Ok((host, path, target))
     }
 
-    /// The client id that the server chose for an application.
-    pub fn client_id(&self, applicant: &Applicant) -> Result<String> {
-        let output = self.cli().args(["-o", "json", "identity", "list", "--applications"]).output()?;
-        let list: Value = serde_json::from_slice(&output.stdout)
-            .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
-        let items = list.as_array().context("no list of applications")?;
-        let found = items.iter().find(|item| item["name"] == applicant.name);
-        let id = found.and_then(|item| item["clientId"].as_str());
-        Ok(id.with_context(|| format!("there is no application `{}`", applicant.name))?.to_owned())
-    }
-
     fn target(&self, host: &str) -> Result<Target> {
         let (name, port) = host.rsplit_once(':').context("no port")?;
         Target::tls(name, port.parse()?, Tls::trusting(Path::new(self.fact("ca_file")?))?)
@@ -147,7 +136,9 @@ impl Drop for Server {
 fn world(applicants: &[Applicant]) -> String {
     let applications: Vec<Value> = applicants
         .iter()
-        .map(|each| serde_json::json!({ "name": each.name, "certificates": [each.certificate] }))
+        .map(|each| {
+            serde_json::json!({ "name": each.name, "client_id": each.client_id, "certificates": [each.certificate] })
+        })
         .collect();
     serde_json::json!({
         "vaults": [{ "name": VAULT }],

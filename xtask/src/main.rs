@@ -67,7 +67,14 @@ enum Command {
     Golden,
 }
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("{error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     match Arguments::parse().command {
         Command::Test { list: true, .. } => steps::list(),
