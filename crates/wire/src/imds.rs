@@ -139,19 +139,26 @@ pub struct TokenAnswer<'a> {
     pub token_type: &'a str,
 }
 
-/// The body of every refusal.
+/// The body of every refusal: in the members that IMDS has, and again in those that App Service has, because a client
+/// shows only the ones that it knows.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ErrorAnswer {
     /// A word for programs: `invalid_request` for everything that the caller can change.
     pub error: String,
     /// A sentence for people.
     pub error_description: String,
+    /// App Service: the number of the answer's status.
+    #[serde(rename = "statusCode")]
+    pub status_code: u16,
+    /// App Service: the same sentence.
+    pub message: String,
 }
 
 impl ErrorAnswer {
     /// Makes a body whose description survives every client that prints it.
-    pub fn new(error: &str, description: &str) -> Self {
-        Self { error: error.to_owned(), error_description: plain(description) }
+    pub fn new(status_code: u16, error: &str, description: &str) -> Self {
+        let message = plain(description);
+        Self { error: error.to_owned(), error_description: message.clone(), status_code, message }
     }
 }
 
@@ -243,7 +250,8 @@ mod tests {
 
     #[test]
     fn an_error_text_has_nothing_that_breaks_a_parser() {
-        let body = ErrorAnswer::new("invalid_request", "exe \"/a\\b\"\r\nis 'x'");
+        let body = ErrorAnswer::new(400, "invalid_request", "exe \"/a\\b\"\r\nis 'x'");
         assert_eq!(body.error_description, "exe `/a/b`  is `x`");
+        assert_eq!((body.status_code, body.message), (400, body.error_description));
     }
 }

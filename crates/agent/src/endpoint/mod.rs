@@ -20,7 +20,7 @@ use http_body_util::Full;
 use tokio::sync::OnceCell;
 use vouchsafe_crypto::Reason;
 use vouchsafe_wire::imds::{
-    APP_SERVICE_TOKEN_PATH, ErrorAnswer, IMDS_TOKEN_PATH, IdentityChoice, TokenAnswer, TokenQuery, plain,
+    APP_SERVICE_TOKEN_PATH, ErrorAnswer, IMDS_TOKEN_PATH, IdentityChoice, TokenAnswer, TokenQuery,
 };
 use vouchsafe_wire::node::{ErrorCode, TokenRequest};
 
@@ -286,7 +286,7 @@ fn unavailable(text: &str) -> Answer {
 }
 
 fn refuse(status: StatusCode, error: &str, text: &str) -> Answer {
-    json(status, &ErrorAnswer { error: error.to_owned(), error_description: plain(text) })
+    json(status, &ErrorAnswer::new(status.as_u16(), error, text))
 }
 
 fn json(status: StatusCode, body: &impl serde::Serialize) -> Answer {
