@@ -23,7 +23,13 @@ impl Applicant {
     /// One whose key is RSA with 2048 bits.
     pub fn rsa() -> Result<Self> {
         let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
-        Self::new("bench-rsa", "be4c4000-0000-4000-8000-000000000001", Algorithm::Rs256, KeyKind::Rsa2048, &key)
+        Self::new(
+            "bench-rsa",
+            "be4c4000-0000-4000-8000-000000000001",
+            Algorithm::Rs256,
+            KeyKind::Rsa2048,
+            &key,
+        )
     }
 
     /// One whose key is on P-256.

@@ -152,6 +152,34 @@ impl Platform {
         }
     }
 
+    /// Authorizes and records a read of the control plane, which is then answered from the same snapshot.
+    pub async fn read_resource<A: Action>(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        tenant: &TenantSnapshot,
+        scope: &Scope,
+    ) -> Result<(), crate::resource::Error> {
+        let proof = match self.authorize::<A>(context, caller, tenant, scope).await? {
+            Ok(proof) => proof,
+            Err(denial) => return Err(crate::resource::Error::Denied(denial)),
+        };
+        self.trail.record(self.entry(context, &proof).outcome(Outcome::Done, None)).await?;
+        Ok(())
+    }
+
+    /// Records a list of the control plane from which is left out what the caller may not read.
+    pub async fn list_resources<A: Action>(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        scope: &Scope,
+    ) -> Result<(), Fault> {
+        let entry = entry_for(context, caller, A::ACTION.as_str(), scope.canonical());
+        self.trail.record(entry.outcome(Outcome::Done, Some("filtered"))).await?;
+        Ok(())
+    }
+
     /// An entry for an authorized action.
     pub(crate) fn entry<A: Action>(&self, context: &Context, proof: &Authorized<A>) -> Entry {
         let mut entry = entry_for(context, proof.caller(), A::ACTION.as_str(), proof.scope().canonical());

@@ -15,7 +15,7 @@ use vouchsafe_wire::json::{self, Budget};
 
 use super::app::{Admitted, App};
 use super::problem::{Class, Problem};
-use super::refusal::{denied_action, of_resource};
+use super::refusal::of_resource;
 use super::route::{Guard, Plane, Route};
 use super::{Handler, Request};
 
@@ -73,12 +73,28 @@ fn identity(request: &Request) -> Result<IdentityName, Problem> {
     IdentityName::parse(request.params.text("identity")).map_err(malformed)
 }
 
-/// Reads need a proof too, but change nothing: they are decided on the snapshot that is then shown.
-fn may<A: Action>(admitted: &Admitted, scope: &Scope) -> Result<(), Problem> {
-    match authorize::<A>(&admitted.caller, scope, admitted.tenant.facts()) {
-        Ok(_proof) => Ok(()),
-        Err(denial) => Err(denied_action(&denial)),
-    }
+/// Reads need a proof and an entry too.
+async fn may<A: Action>(
+    app: &App,
+    request: &Request,
+    admitted: &Admitted,
+    scope: &Scope,
+) -> Result<(), Problem> {
+    let context = app.context(&request.head);
+    let read = app.platform.read_resource::<A>(&context, &admitted.caller, &admitted.tenant, scope).await;
+    read.map_err(of_resource)
+}
+
+/// Records a list that leaves out what the caller may not read.
+async fn listed<A: Action>(
+    app: &App,
+    request: &Request,
+    admitted: &Admitted,
+    scope: &Scope,
+) -> Result<(), Problem> {
+    let context = app.context(&request.head);
+    let recorded = app.platform.list_resources::<A>(&context, &admitted.caller, scope).await;
+    recorded.map_err(|fault| of_resource(fault.into()))
 }
 
 /// In lists, what the caller may not read is left out.

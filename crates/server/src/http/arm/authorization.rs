@@ -93,10 +93,10 @@ fn shown_assignment(assignment: &RoleAssignment) -> wire::RoleAssignment {
     }
 }
 
-async fn list_assignments(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
+async fn list_assignments(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let admitted = request.admitted()?;
     let (scope, filter) = (scope(&request, &admitted)?, query(&request)?.filter);
-    may::<ReadRoleAssignment>(&admitted, &scope)?;
+    may::<ReadRoleAssignment>(&app, &request, &admitted, &scope).await?;
     let conditions = filter.map(|filter| filter.conditions).unwrap_or_default();
     let facts = admitted.tenant.facts();
     let holds = |assignment: &RoleAssignment, condition: &Condition| match condition {
@@ -122,10 +122,10 @@ fn assignment_id(request: &Request) -> Result<RoleAssignmentId, Problem> {
     RoleAssignmentId::parse(request.params.text("id")).map_err(malformed)
 }
 
-async fn get_assignment(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
+async fn get_assignment(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let admitted = request.admitted()?;
     let (scope, id) = (scope(&request, &admitted)?, assignment_id(&request)?);
-    may::<ReadRoleAssignment>(&admitted, &scope)?;
+    may::<ReadRoleAssignment>(&app, &request, &admitted, &scope).await?;
     let found = admitted.tenant.assignment(id).filter(|assignment| assignment.scope == scope);
     Ok(Reply::json(Success::Ok, &shown_assignment(&*found.ok_or_else(|| absent("role assignment", id))?)))
 }
@@ -202,10 +202,10 @@ fn shown_definition(scope: &Scope, role: &RoleDefinition) -> wire::RoleDefinitio
     }
 }
 
-async fn list_definitions(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
+async fn list_definitions(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let admitted = request.admitted()?;
     let (scope, filter) = (scope(&request, &admitted)?, query(&request)?.filter);
-    may::<ReadRoleDefinition>(&admitted, &scope)?;
+    may::<ReadRoleDefinition>(&app, &request, &admitted, &scope).await?;
     let is = |property, text: &str| {
         let wanted = filter.as_ref().and_then(|filter| filter.wanted(property));
         wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(text))
@@ -231,10 +231,10 @@ fn definition_id(request: &Request) -> Result<RoleDefinitionId, Problem> {
     RoleDefinitionId::parse(request.params.text("id")).map_err(malformed)
 }
 
-async fn get_definition(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
+async fn get_definition(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let admitted = request.admitted()?;
     let (scope, id) = (scope(&request, &admitted)?, definition_id(&request)?);
-    may::<ReadRoleDefinition>(&admitted, &scope)?;
+    may::<ReadRoleDefinition>(&app, &request, &admitted, &scope).await?;
     let role = admitted.tenant.role(id).ok_or_else(|| absent("role definition", id))?;
     Ok(Reply::json(Success::Ok, &shown_definition(&scope, &role)))
 }

@@ -9,7 +9,7 @@ use vouchsafe_domain::resource::{IdentityToPut, Put};
 use vouchsafe_domain::world::TenantSnapshot;
 use vouchsafe_wire::arm as wire;
 
-use super::{absent, body, group, identity, may, may_see, route, subscription};
+use super::{absent, body, group, identity, listed, may, may_see, route, subscription};
 use crate::http::app::{Admitted, App};
 use crate::http::problem::Problem;
 use crate::http::refusal::of_resource;
@@ -55,7 +55,7 @@ async fn put(app: Arc<App>, mut request: Request) -> Result<Reply, Problem> {
     let given: wire::IdentityPut = body(&mut request).await?;
     let before = admitted.tenant.identity(id, &group, &name);
     if before.is_none() && request.head.method == Method::PATCH {
-        may::<ReadIdentity>(&admitted, &Scope::identity(id, &group, &name))?;
+        may::<ReadIdentity>(&app, &request, &admitted, &Scope::identity(id, &group, &name)).await?;
         return Err(absent("identity", &name));
     }
     // PATCH leaves the tags alone when it does not mention them.
@@ -73,10 +73,10 @@ async fn put(app: Arc<App>, mut request: Request) -> Result<Reply, Problem> {
     Ok(Reply::json(success, &shown(&admitted, &identity)))
 }
 
-async fn get(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
+async fn get(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let admitted = request.admitted()?;
     let (id, group, name) = (subscription(&request, &admitted)?, group(&request)?, identity(&request)?);
-    may::<ReadIdentity>(&admitted, &Scope::identity(id, &group, &name))?;
+    may::<ReadIdentity>(&app, &request, &admitted, &Scope::identity(id, &group, &name)).await?;
     let found = admitted.tenant.identity(id, &group, &name).ok_or_else(|| absent("identity", &name))?;
     Ok(Reply::json(Success::Ok, &shown(&admitted, &found)))
 }
@@ -93,13 +93,14 @@ async fn delete(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     Ok(Reply::empty(Success::Ok))
 }
 
-async fn list(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
+async fn list(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let admitted = request.admitted()?;
     let id = subscription(&request, &admitted)?;
     let group = match request.params.text("group") {
         "" => None,
         _ => Some(group(&request)?),
     };
+    listed::<ReadIdentity>(&app, &request, &admitted, &Scope::of_subscription(id)).await?;
     let mut identities: Vec<_> = admitted
         .tenant
         .identities()

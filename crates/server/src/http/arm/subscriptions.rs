@@ -9,7 +9,7 @@ use vouchsafe_domain::resource::{Put, ResourceGroup, Subscription};
 use vouchsafe_domain::world::TenantSnapshot;
 use vouchsafe_wire::arm::{self as wire, Property};
 
-use super::{absent, body, group, may, may_see, query, route, subscription};
+use super::{absent, body, group, listed, may, may_see, query, route, subscription};
 use crate::http::app::{Admitted, App};
 use crate::http::problem::Problem;
 use crate::http::refusal::of_resource;
@@ -66,9 +66,10 @@ pub(super) fn routes() -> Vec<Route<Handler<App>>> {
     ]
 }
 
-async fn tenants(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
+async fn tenants(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     // A token is proof enough to see the tenant that issued it.
     let admitted = request.admitted()?;
+    listed::<ReadSubscription>(&app, &request, &admitted, &Scope::root()).await?;
     let tenant = admitted.tenant.tenant();
     let shown = wire::Tenant {
         id: format!("/tenants/{}", tenant.id),
@@ -104,8 +105,9 @@ fn has_a_role_in(admitted: &Admitted, subscription: &Subscription) -> bool {
             .any(|assignment| assignment.scope.contains(&scope) || scope.contains(&assignment.scope))
 }
 
-async fn subscriptions(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
+async fn subscriptions(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let admitted = request.admitted()?;
+    listed::<ReadSubscription>(&app, &request, &admitted, &Scope::root()).await?;
     let mut shown: Vec<_> = admitted
         .tenant
         .subscriptions()
@@ -116,9 +118,10 @@ async fn subscriptions(_: Arc<App>, request: Request) -> Result<Reply, Problem> 
     Ok(Reply::json(Success::Ok, &wire::List::whole(shown)))
 }
 
-async fn get_subscription(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
+async fn get_subscription(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let admitted = request.admitted()?;
     let id = subscription(&request, &admitted)?;
+    listed::<ReadSubscription>(&app, &request, &admitted, &Scope::of_subscription(id)).await?;
     let found =
         admitted.tenant.subscription(id).filter(|subscription| has_a_role_in(&admitted, subscription));
     let found = found.ok_or_else(|| absent("subscription", id))?;
@@ -149,16 +152,21 @@ fn shown_group(group: &ResourceGroup) -> wire::ResourceGroup {
     }
 }
 
-fn found_group(request: &Request, admitted: &Admitted) -> Result<Arc<ResourceGroup>, Problem> {
+async fn found_group(
+    app: &App,
+    request: &Request,
+    admitted: &Admitted,
+) -> Result<Arc<ResourceGroup>, Problem> {
     let (id, name) = (subscription(request, admitted)?, group(request)?);
-    may::<ReadResourceGroup>(admitted, &Scope::of_group(id, &name))?;
+    may::<ReadResourceGroup>(app, request, admitted, &Scope::of_group(id, &name)).await?;
     let missing = || of_resource(vouchsafe_domain::resource::Error::GroupNotFound(name.to_string()));
     admitted.tenant.group(id, &name).ok_or_else(missing)
 }
 
-async fn groups(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
+async fn groups(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let admitted = request.admitted()?;
     let id = subscription(&request, &admitted)?;
+    listed::<ReadResourceGroup>(&app, &request, &admitted, &Scope::of_subscription(id)).await?;
     let mut shown: Vec<_> = admitted
         .tenant
         .groups()
@@ -170,14 +178,14 @@ async fn groups(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
     Ok(Reply::json(Success::Ok, &wire::List::whole(shown)))
 }
 
-async fn get_group(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
+async fn get_group(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let admitted = request.admitted()?;
-    Ok(Reply::json(Success::Ok, &shown_group(&*found_group(&request, &admitted)?)))
+    Ok(Reply::json(Success::Ok, &shown_group(&*found_group(&app, &request, &admitted).await?)))
 }
 
-async fn group_exists(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
+async fn group_exists(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     // 204, not 200: `az group exists` takes anything else for an error.
-    found_group(&request, &request.admitted()?).map(|_| Reply::empty(Success::NoContent))
+    found_group(&app, &request, &request.admitted()?).await.map(|_| Reply::empty(Success::NoContent))
 }
 
 async fn put_group(app: Arc<App>, mut request: Request) -> Result<Reply, Problem> {
@@ -239,10 +247,11 @@ fn generic(admitted: &Admitted, tenant: &TenantSnapshot) -> Vec<(String, wire::G
     vaults.chain(identities).collect()
 }
 
-async fn resources(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
+async fn resources(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let admitted = request.admitted()?;
     let id = subscription(&request, &admitted)?;
     let filter = query(&request)?.filter;
+    listed::<ReadVault>(&app, &request, &admitted, &Scope::of_subscription(id)).await?;
     let prefix = format!("/subscriptions/{id}/");
     let is = |property, text: &str| {
         filter

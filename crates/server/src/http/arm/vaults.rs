@@ -9,7 +9,7 @@ use vouchsafe_domain::resource::scope::Scope;
 use vouchsafe_domain::resource::{Put, Vault, VaultToPut};
 use vouchsafe_wire::arm as wire;
 
-use super::{absent, body, group, may, may_see, route, subscription, vault};
+use super::{absent, body, group, listed, may, may_see, route, subscription, vault};
 use crate::http::app::{Admitted, App};
 use crate::http::problem::{Class, Problem};
 use crate::http::refusal::of_resource;
@@ -129,16 +129,16 @@ async fn put(app: Arc<App>, mut request: Request) -> Result<Reply, Problem> {
     Ok(Reply::json(success, &shown(&app, &admitted, &request, &vault)))
 }
 
-fn found(request: &Request, admitted: &Admitted) -> Result<Arc<Vault>, Problem> {
+async fn found(app: &App, request: &Request, admitted: &Admitted) -> Result<Arc<Vault>, Problem> {
     let (id, group, name) = (subscription(request, admitted)?, group(request)?, vault(request)?);
-    may::<ReadVault>(admitted, &Scope::vault(id, &group, &name))?;
+    may::<ReadVault>(app, request, admitted, &Scope::vault(id, &group, &name)).await?;
     let found = admitted.tenant.vault(&name).filter(|vault| vault.subscription == id && vault.group == group);
     found.ok_or_else(|| absent("vault", &name))
 }
 
 async fn get(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let admitted = request.admitted()?;
-    let vault = found(&request, &admitted)?;
+    let vault = found(&app, &request, &admitted).await?;
     Ok(Reply::json(Success::Ok, &shown(&app, &admitted, &request, &vault)))
 }
 
@@ -161,6 +161,7 @@ async fn list(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
         "" => None,
         _ => Some(group(&request)?),
     };
+    listed::<ReadVault>(&app, &request, &admitted, &Scope::of_subscription(id)).await?;
     let mut vaults: Vec<_> = admitted
         .tenant
         .vaults()
@@ -196,10 +197,10 @@ fn shown_deleted(vault: &Vault) -> wire::DeletedVault {
     }
 }
 
-async fn list_deleted(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
+async fn list_deleted(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let admitted = request.admitted()?;
     let id = subscription(&request, &admitted)?;
-    may::<ReadDeletedVault>(&admitted, &Scope::of_subscription(id))?;
+    may::<ReadDeletedVault>(&app, &request, &admitted, &Scope::of_subscription(id)).await?;
     let mut deleted: Vec<_> = admitted
         .tenant
         .deleted_vaults()
@@ -215,10 +216,10 @@ fn found_deleted(admitted: &Admitted, id: SubscriptionId, name: &VaultName) -> R
     found.ok_or_else(|| absent("deleted vault", name))
 }
 
-async fn get_deleted(_: Arc<App>, request: Request) -> Result<Reply, Problem> {
+async fn get_deleted(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let admitted = request.admitted()?;
     let (id, name) = (subscription(&request, &admitted)?, vault(&request)?);
-    may::<ReadDeletedVault>(&admitted, &Scope::of_subscription(id))?;
+    may::<ReadDeletedVault>(&app, &request, &admitted, &Scope::of_subscription(id)).await?;
     Ok(Reply::json(Success::Ok, &shown_deleted(&*found_deleted(&admitted, id, &name)?)))
 }
 
