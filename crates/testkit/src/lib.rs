@@ -3,4 +3,5 @@
 pub mod faulty_store;
 pub mod golden;
 pub mod model;
+pub mod running;
 pub mod suites;
