@@ -1,10 +1,10 @@
 //! What the disk tells: neither names nor values nor ids, in any file.
 
-mod common;
+mod support;
 
 use std::sync::Arc;
 
-use common::{Counting, Standing, files, run};
+use support::{Counting, Standing, files, run};
 use vouchsafe_domain::ports::store::{Expect, Key, Kind, Partition};
 use vouchsafe_store::deployment::{EngineKind, initialise, open};
 use vouchsafe_store::root::RootKeySource;

@@ -1,12 +1,12 @@
 //! A deployment on disk: made once, locked, and refused when it is not what it was.
 
-mod common;
+mod support;
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{Counting, Standing, copy, files, run};
+use support::{Counting, Standing, copy, files, run};
 use vouchsafe_crypto::Reason;
 use vouchsafe_domain::ports::Log;
 use vouchsafe_domain::ports::log::Position;

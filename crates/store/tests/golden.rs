@@ -2,13 +2,13 @@
 //!
 //! Sealed records hold random keys and nonces: their samples are opened. Everything else is written again and compared.
 
-mod common;
+mod support;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use common::{Counting, LogIn, root, run, signer};
+use support::{Counting, LogIn, root, run, signer};
 use data_encoding::HEXLOWER;
 use vouchsafe_crypto::Reason;
 use vouchsafe_domain::ports::Log;

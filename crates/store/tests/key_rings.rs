@@ -2,11 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
-mod common;
+mod support;
 
 use std::sync::Arc;
 
-use common::{root, run};
+use support::{root, run};
 use vouchsafe_crypto::Reason;
 use vouchsafe_domain::ports::Store;
 use vouchsafe_domain::ports::store::{Expect, Key, Kind, Partition, StoreError};

@@ -2,12 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
-mod common;
+mod support;
 
 use std::io::Write;
 use std::sync::Arc;
 
-use common::{LogIn, copy, run, signer};
+use support::{LogIn, copy, run, signer};
 use vouchsafe_crypto::merkle::{NoteVerifier, leaf_hash};
 use vouchsafe_domain::ports::Log;
 use vouchsafe_domain::ports::log::Position;
@@ -222,7 +222,7 @@ fn a_log_rolled_back_whole_is_refused_by_the_checkpoint_kept_elsewhere() {
         append(&log, (0..20).map(|n| format!("other {n}"))).await;
     });
     assert!(matches!(fork.open_with(Some(&anchor)), Err(LogError::Different { size: 20, .. })));
-    let other_key = FileLog::open(&place.0, signer(2), None, Arc::new(common::Standing::default()), ());
+    let other_key = FileLog::open(&place.0, signer(2), None, Arc::new(support::Standing::default()), ());
     assert!(matches!(other_key, Err(LogError::OtherKey)));
 }
 

@@ -2,11 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
-mod common;
+mod support;
 
 use std::path::{Path, PathBuf};
 
-use common::{LogIn, files, run, signer};
+use support::{LogIn, files, run, signer};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use vouchsafe_domain::ports::Log;
@@ -156,7 +156,7 @@ fn a_rewritten_log_with_matching_tiles_contradicts_its_checkpoints() {
     let other = LogIn(directory.path().join("other"));
     vouchsafe_store::log::initialise(&other.0, &signer(2)).unwrap();
     run(async {
-        let clock = std::sync::Arc::new(common::Standing::default());
+        let clock = std::sync::Arc::new(support::Standing::default());
         let log = vouchsafe_store::log::FileLog::open(&other.0, signer(2), None, clock, ()).unwrap();
         for n in 0..ENTRIES {
             let what = if n == 280 { "forged".to_owned() } else { "x".repeat((n % 50) as usize) };

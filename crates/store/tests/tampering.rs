@@ -2,12 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
-mod common;
+mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use common::{copy, root, run};
+use support::{copy, root, run};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use vouchsafe_crypto::Reason;
