@@ -281,7 +281,7 @@ impl<E: Engine> Barrier<E> {
         let mut batch = Batch::default();
         let mut created = Vec::new();
         let mut changed = Vec::new();
-        for change in &commit.changes {
+        for change in commit.changes() {
             let (key, expect) = match change {
                 Change::Put(key, expect, _) | Change::Guard(key, expect) => (key, *expect),
                 Change::Delete(key, revision) => (key, Expect::At(*revision)),
@@ -308,7 +308,7 @@ impl<E: Engine> Barrier<E> {
                 Change::Guard(..) => {}
             }
         }
-        batch.announced = commit.announced.map(|position| self.mark(ANNOUNCED, position));
+        batch.announced = commit.announced().map(|position| self.mark(ANNOUNCED, position));
         if !changed.is_empty() {
             let (watchers, changed) = (Arc::clone(&self.watchers), changed.into());
             batch.notice = Some(Box::new(move || watchers.tell(&changed)));
@@ -435,14 +435,14 @@ impl<E: Engine> Store for Barrier<E> {
 }
 
 fn check(commit: &Commit) -> Result<(), StoreError> {
-    let changes = commit.changes.len();
+    let changes = commit.changes().len();
     if changes > Commit::CHANGES_MAX {
         let problem = format!("a commit has at most {} changes, not {changes}", Commit::CHANGES_MAX);
         return Err(StoreError::Unavailable(problem));
     }
     let too_long =
         |change: &Change| matches!(change, Change::Put(_, _, value) if value.len() > VALUE_BYTES_MAX);
-    if commit.changes.iter().any(too_long) {
+    if commit.changes().iter().any(too_long) {
         return Err(StoreError::Unavailable(format!("a record has at most {VALUE_BYTES_MAX} bytes")));
     }
     Ok(())

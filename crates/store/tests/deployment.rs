@@ -17,7 +17,7 @@ use vouchsafe_store::deployment::{EngineKind, InitError, OpenError, initialise, 
 use vouchsafe_store::log::LogError;
 use vouchsafe_store::log::verify::verify;
 use vouchsafe_store::root::RootKeySource;
-use vouchsafe_testkit::suites::store::value;
+use vouchsafe_testkit::suites::store::{announced_at, value};
 
 fn source(directory: &Path) -> RootKeySource {
     RootKeySource::KeyFile(directory.join("root.key"))
@@ -230,18 +230,14 @@ fn a_log_older_than_the_store_is_refused() {
         std::fs::remove_dir_all(data.join("audit")).unwrap();
         copy(&old, &data.join("audit"));
     };
-    let announce = |position: Position| {
-        let name = position.0.to_string();
-        let mut commit =
-            Commit::housekeeping(Housekeeping::Initialise).put(key(&name), Expect::Absent, value(b"1"));
-        commit.announced = Some(position);
-        commit
+    let announce = async |position: Position| {
+        announced_at(position).await.put(key(&position.0.to_string()), Expect::Absent, value(b"1"))
     };
     // Known by the commit that the missing entry announced…
     run(async {
         let deployment = opened(&data).await.unwrap();
         let position = deployment.log.append(b"intent".to_vec()).await.unwrap();
-        deployment.store.commit(announce(position)).await.unwrap();
+        deployment.store.commit(announce(position).await).await.unwrap();
     });
     let newest = directory.path().join("newest");
     copy(&data.join("audit"), &newest);

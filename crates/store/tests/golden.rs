@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use support::{Counting, LogIn, root, run, signer};
 use data_encoding::HEXLOWER;
+use support::{Counting, LogIn, root, run, signer};
 use vouchsafe_crypto::Reason;
 use vouchsafe_domain::ports::Log;
 use vouchsafe_domain::ports::Store;
@@ -21,7 +21,7 @@ use vouchsafe_store::engine::sqlite::Sqlite;
 use vouchsafe_store::engine::{Batch, Engine, Mark, Stored};
 use vouchsafe_store::log::verify::verify;
 use vouchsafe_store::root::RootKeySource;
-use vouchsafe_testkit::suites::store::{commit, tenant, value, vault};
+use vouchsafe_testkit::suites::store::{announced_at, tenant, value, vault};
 
 const STORE: &str = include_str!("golden/store.txt");
 const SCHEMA: &str = include_str!("golden/schema.sql");
@@ -53,9 +53,8 @@ fn make_a_store_sample() {
             if text == "after a rotation" {
                 store.rotate_ring(key.partition).await.unwrap();
             }
-            let mut put = commit().put(key, Expect::Absent, value(text));
-            put.announced = Some(Position(41));
-            store.commit(put).await.unwrap();
+            let announced = announced_at(Position(41)).await;
+            store.commit(announced.put(key, Expect::Absent, value(text))).await.unwrap();
         }
         store.settle(Position(40)).await.unwrap();
         for (key, stored) in engine.scan(&[], None, 100).await.unwrap() {

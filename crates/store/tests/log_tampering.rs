@@ -6,9 +6,9 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use support::{LogIn, files, run, signer};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use support::{LogIn, files, run, signer};
 use vouchsafe_domain::ports::Log;
 use vouchsafe_store::log::verify::{Verified, verify};
 

@@ -7,9 +7,9 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use support::{copy, root, run};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use support::{copy, root, run};
 use vouchsafe_crypto::Reason;
 use vouchsafe_domain::ports::Store;
 use vouchsafe_domain::ports::log::Position;
@@ -19,7 +19,7 @@ use vouchsafe_store::barrier::BarrierError;
 use vouchsafe_store::engine::memory::Memory;
 use vouchsafe_store::engine::sqlite::Sqlite;
 use vouchsafe_store::engine::{Engine, Stored};
-use vouchsafe_testkit::suites::store::{commit, tenant, value, vault};
+use vouchsafe_testkit::suites::store::{announced_at, commit, tenant, value, vault};
 
 const RECORD_TAMPERINGS: usize = 99_000;
 /// How often the store is opened anew, so that the key rings too come from tampered rows, and read whole.
@@ -56,9 +56,8 @@ async fn fill(store: &impl Store, contents: &BTreeMap<Key, Vec<u8>>) {
     for (key, bytes) in contents {
         let old =
             store.commit(commit().put(key.clone(), Expect::Absent, value(b"an old value"))).await.unwrap();
-        let mut newer = commit().put(key.clone(), Expect::At(old[0]), value(bytes));
-        newer.announced = Some(Position(old[0].0 % 1000));
-        store.commit(newer).await.unwrap();
+        let newer = announced_at(Position(old[0].0 % 1000)).await;
+        store.commit(newer.put(key.clone(), Expect::At(old[0]), value(bytes))).await.unwrap();
     }
     store.settle(Position(3)).await.unwrap();
 }

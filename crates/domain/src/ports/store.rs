@@ -159,13 +159,18 @@ pub enum Change {
 
 /// A set of changes that happens whole or not at all, bound to the audit entry that announced it.
 ///
-/// INVARIANT: outside `domain` nobody can make one, and inside it only `audit::Intent` does, so that no state changes
-/// without a durable entry. Housekeeping that an entry could not precede says which it is.
+/// INVARIANT: an announced commit is made by `audit::Intent` and by nothing else, so that no state changes without a
+/// durable entry. Housekeeping, which no entry could precede, says what it is.
+///
+/// ```compile_fail
+/// use vouchsafe_domain::ports::log::Position;
+/// use vouchsafe_domain::ports::store::{Commit, Housekeeping};
+/// let mut commit = Commit::housekeeping(Housekeeping::Checkpoint);
+/// commit.announced = Some(Position(7));
+/// ```
 pub struct Commit {
-    /// What to change.
-    pub changes: Vec<Change>,
-    /// The position of the intent entry; stored with the commit so that recovery can tell whether it happened.
-    pub announced: Option<Position>,
+    changes: Vec<Change>,
+    announced: Option<Position>,
 }
 
 /// Writes that belong to the platform itself and follow no request.
@@ -188,6 +193,16 @@ impl Commit {
     /// A commit that no request caused.
     pub fn housekeeping(_: Housekeeping) -> Self {
         Self { changes: Vec::new(), announced: None }
+    }
+
+    /// What to change.
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// The position of the intent entry; stored with the commit, so that recovery can tell whether it happened.
+    pub fn announced(&self) -> Option<Position> {
+        self.announced
     }
 
     /// Adds a write.

@@ -8,17 +8,20 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::StreamExt;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use vouchsafe_crypto::{Reason, SecretBytes};
+use vouchsafe_domain::audit::{Entry, Subject, Trail};
 use vouchsafe_domain::ids::{TenantId, VaultId};
-use vouchsafe_domain::ports::Store;
-use vouchsafe_domain::ports::log::Position;
+use vouchsafe_domain::ports::log::{LogUnavailable, Position};
 use vouchsafe_domain::ports::store::{
     Commit, CommitError, Expect, Housekeeping, Key, Kind, Partition, Prefix, Revision, StoreError,
 };
+use vouchsafe_domain::ports::{Log, Store};
+use vouchsafe_domain::time::Timestamp;
 
 /// Gives a store over the same state each time; the one given before is no longer used.
 pub trait Reopen {
@@ -48,6 +51,40 @@ pub async fn all(adapter: &impl Reopen) {
 /// A commit that no log entry announced: what suites write with.
 pub fn commit() -> Commit {
     Commit::housekeeping(Housekeeping::Initialise)
+}
+
+/// A commit that an entry at `position` announced: made as the platform makes it, by a trail over a log that says so.
+pub async fn announced_at(position: Position) -> Commit {
+    let subject = Subject { by: "suite".to_owned(), ..Subject::default() };
+    let entry = Entry::new(uuid::Uuid::nil(), subject, "suite", "/", Timestamp::default());
+    let trail = Trail::new(Arc::new(Always(position)));
+    trail.announce(entry).await.expect("a log that never fails").commit()
+}
+
+/// A log whose next position is always the same.
+struct Always(Position);
+
+#[async_trait]
+impl Log for Always {
+    async fn append(&self, _: Vec<u8>) -> Result<Position, LogUnavailable> {
+        Ok(self.0)
+    }
+
+    fn append_later(&self, _: Vec<u8>) -> Result<(), LogUnavailable> {
+        Ok(())
+    }
+
+    async fn flush(&self) -> Result<(), LogUnavailable> {
+        Ok(())
+    }
+
+    async fn read(&self, _: Position, _: usize) -> Result<Vec<(Position, Vec<u8>)>, LogUnavailable> {
+        Ok(Vec::new())
+    }
+
+    fn len(&self) -> u64 {
+        self.0.0
+    }
 }
 
 /// A tenant partition that a number names.
@@ -319,15 +356,12 @@ async fn announced_commits_are_known_until_settled(adapter: &impl Reopen) {
     let store = adapter.open().await;
     let start = store.settled().await.expect("a position").0.max(1_000);
     let key = |n: u64| Key::new(tenant(12), Kind::Group, n.to_string());
-    let announce = |n: u64, expect| {
-        let mut announced = commit().put(key(n), expect, value(b""));
-        announced.announced = Some(Position(start + n));
-        announced
-    };
+    let announce =
+        async |n: u64, expect| announced_at(Position(start + n)).await.put(key(n), expect, value(b""));
     for n in [3, 1, 7] {
-        store.commit(announce(n, Expect::Absent)).await.expect("a commit");
+        store.commit(announce(n, Expect::Absent).await).await.expect("a commit");
     }
-    assert_eq!(store.commit(announce(5, Expect::At(Revision(0)))).await, Err(CommitError::Conflict));
+    assert_eq!(store.commit(announce(5, Expect::At(Revision(0))).await).await, Err(CommitError::Conflict));
     drop(store);
     let store = adapter.open().await;
     let since = |from| store.announced_since(Position(start + from));
