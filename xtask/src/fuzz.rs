@@ -42,7 +42,9 @@ impl Fuzzer {
         cargo.arg(workspace.path("fuzz/Cargo.toml"));
         cargo.env("RUSTFLAGS", format!("{COVERAGE}{sanitizer}")).env("CARGO_TARGET_DIR", &directory);
         cargo.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN").env("RUSTUP_AUTO_INSTALL", "0");
-        log.must(&mut cargo, Duration::from_secs(30 * 60))?;
+        log.must(&mut cargo, Duration::from_secs(30 * 60)).context(
+            "if its lock file is behind, `cargo update --workspace --manifest-path fuzz/Cargo.toml` mends it",
+        )?;
         Ok(Self { workspace: workspace.clone(), binaries: directory.join(host).join("debug"), sanitized })
     }
 

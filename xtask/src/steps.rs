@@ -277,4 +277,5 @@ fn deny_tool(workspace: &Workspace, log: &Log) -> Result<Option<Command>> {
     Ok(Some(tool))
 }
 
-const DENY_VERSION: &str = "0.19";
+/// Pinned, so that a new release cannot fail an old commit.
+const DENY_VERSION: &str = "0.20.2";

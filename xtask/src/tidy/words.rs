@@ -45,7 +45,7 @@ const WORDS: &[Word] = &[
     },
     Word {
         pattern: r"#!?\[allow\(",
-        place: Place::Code,
+        place: Place::ShippedCode,
         under: &[],
         except: &[],
         after: &[],
@@ -61,7 +61,7 @@ const WORDS: &[Word] = &[
     },
     Word {
         pattern: r"\bmod\s+(?:utils?|helpers?|common|misc)\b",
-        place: Place::Code,
+        place: Place::ShippedCode,
         under: &[],
         except: &[],
         after: &[],
