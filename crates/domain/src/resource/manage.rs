@@ -196,8 +196,13 @@ impl Platform {
             if wanted.recover {
                 return Err(Error::NotFound { kind: "deleted vault", name: name.to_string() });
             }
-            // The name may be another tenant's. The commit would find out; this tells it in plain words.
-            if self.world().vault(name).is_some() {
+            // The name may be another tenant's, also that of a soft-deleted vault. The commit would find out, but as
+            // a conflict that no second attempt resolves; this tells it in plain words.
+            let taken = self
+                .world()
+                .tenants()
+                .any(|tenant| tenant.vault(name).is_some() || tenant.deleted_vault(name).is_some());
+            if taken {
                 return Err(Error::VaultNameTaken(name.to_string()));
             }
             let retention_days = wanted.retention_days.unwrap_or(limits::RETENTION_DAYS_MAX);
