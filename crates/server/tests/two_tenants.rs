@@ -375,6 +375,13 @@ async fn every_request_of_one_tenant_is_refused_to_the_other_and_tells_nothing()
 
     let ghosts = ghosts(&two.alpha, &scenario.tape);
     let strangers = two.tokens(&two.bravo).await;
+    // Tokens that are good at home, and remembered as good, when they come to the wrong door.
+    for (token, home) in strangers.iter().zip([
+        Ask::new("GET", HOST, &format!("/subscriptions/{}/resourceGroups", two.bravo.subscription)),
+        Ask::new("GET", &two.bravo.vault_host("one"), "/secrets"),
+    ]) {
+        assert_eq!(two.world.ask(TLS, &home.bearer(token)).await.status, 200);
+    }
     let before = two.reads(&scenario).await;
     let commits = two.world.opened.store.commits();
     let mut own = Vec::new();
