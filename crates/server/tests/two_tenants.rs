@@ -397,6 +397,8 @@ async fn every_request_of_one_tenant_is_refused_to_the_other_and_tells_nothing()
             let challenge =
                 format!("Bearer authorization=\"{ORIGIN}/{}\", resource=\"{KEY_VAULT}\"", two.alpha.id);
             assert_eq!((answer.status, answer.challenge()), (401, Some(challenge.as_str())), "{ask:?}");
+            let told = answer.json()["error"]["message"].as_str().unwrap_or_default().to_owned();
+            assert!(ask.method == "HEAD" || told.starts_with("AKV10032: Invalid issuer."), "{ask:?} {told}");
         } else if ask.path.starts_with("/subscriptions/") {
             assert_eq!(answer.status, 404, "{ask:?} {answer:?}");
         } else {

@@ -1,0 +1,107 @@
+//! The few functions through which tokens and plaintext leave are called from the few places that may: the sibling
+//! path that forgets a check cannot come to be unnoticed. Types hold most of this; what they cannot hold is read here
+//! from the sources.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// What may be named where, below `crates/`. The place that defines it counts.
+const RULES: [(&str, &[&str], &str); 8] = [
+    (
+        "sign_jwt",
+        &["crypto/src/jose/key.rs", "crypto/src/jose/mod.rs", "domain/src/token/issue.rs"],
+        "tokens are signed by `token::issue::issue` alone, which asks for evidence and a durable entry",
+    ),
+    (
+        "issue(",
+        &["domain/src/token/grant.rs", "server/src/tls/mod.rs"],
+        "grants go through `issue_recorded`; the listener's certificates are no tokens",
+    ),
+    ("Evidence::by_", &["domain/src/token/grant.rs"], "evidence is made where the credential was checked"),
+    (
+        "Caller::from_verified",
+        &["domain/src/token/grant.rs", "domain/src/token/verify.rs"],
+        "a caller is who a verified token or the kernel names",
+    ),
+    ("Kind::SecretValue", &["domain/src/vault/secret.rs"], "the place of a value is told by `Place::value`"),
+    (
+        "place.value(",
+        &[
+            "domain/src/vault/backup.rs",
+            "domain/src/vault/change.rs",
+            "domain/src/vault/load.rs",
+            "domain/src/vault/removal.rs",
+        ],
+        "set and restore write there, purge deletes there, and `load_value` alone reads to give out",
+    ),
+    (
+        "load_value(",
+        &["domain/src/vault/backup.rs", "domain/src/vault/read.rs"],
+        "plaintext is loaded by get and backup, with a proof, and leaves after its entry",
+    ),
+    ("into_value(", &["server/src/http/keyvault.rs"], "one answer has a value in it"),
+];
+
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The code of a file: without comments, and without the tests at its end.
+fn code(text: &str) -> String {
+    let shipped = text.split("#[cfg(test)]").next().unwrap_or_default();
+    shipped.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether `needle` is used, not only defined, and not as the end of a longer name.
+fn uses(code: &str, needle: &str) -> bool {
+    code.match_indices(needle).any(|(at, _)| {
+        let before = &code[..at];
+        let inside = before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        !inside && !before.ends_with("fn ")
+    })
+}
+
+#[test]
+fn tokens_and_plaintext_leave_only_where_they_may() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("crates").to_path_buf();
+    let mut files = Vec::new();
+    for shipped in ["agent", "crypto", "domain", "server", "store", "vouchsafe", "wire"] {
+        sources(&crates.join(shipped).join("src"), &mut files);
+    }
+    assert!(files.len() > 100, "the sources are not where this test looks");
+    let read = files.iter().map(|file| {
+        let name = file.strip_prefix(&crates).expect("below").to_string_lossy().into_owned();
+        (name, code(&std::fs::read_to_string(file).expect("a source")))
+    });
+    let read: Vec<_> = read.filter(|(name, _)| !name.ends_with("/tests.rs")).collect();
+    for (needle, allowed, why) in RULES {
+        let found: BTreeSet<&str> =
+            read.iter().filter(|(_, code)| uses(code, needle)).map(|(name, _)| name.as_str()).collect();
+        let allowed: BTreeSet<&str> = allowed.iter().copied().collect();
+        let strange: Vec<_> = found.difference(&allowed).collect();
+        assert!(strange.is_empty(), "`{needle}` is used in {strange:?}; {why}");
+        let unused: Vec<_> = allowed.difference(&found).filter(|name| !name.starts_with("crypto/")).collect();
+        assert!(unused.is_empty(), "`{needle}` is not used in {unused:?} any more: shorten the rule");
+    }
+}
+
+#[test]
+fn the_reader_of_sources_sees_uses_and_nothing_else() {
+    for (text, needle, used) in [
+        ("let x = sign_jwt(key);", "sign_jwt", true),
+        ("// sign_jwt\n/// sign_jwt", "sign_jwt", false),
+        ("pub fn sign_jwt() {}", "sign_jwt", false),
+        ("resign_jwt()", "sign_jwt", false),
+        ("fn a() {}\n#[cfg(test)]\nmod tests { fn b() { sign_jwt() } }", "sign_jwt", false),
+        ("self.load_value(place)", "load_value(", true),
+    ] {
+        assert_eq!(uses(&code(text), needle), used, "{text}");
+    }
+}
