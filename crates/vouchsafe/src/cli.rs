@@ -25,7 +25,7 @@ pub struct Global {
     /// How to print answers
     #[arg(long, short, global = true, value_enum, default_value_t = Format::Human)]
     pub output: Format,
-    /// The tenant to act in: an id, a domain or a display name; the first one if not given
+    /// The tenant to act in: an id or a domain; the oldest one if not given
     #[arg(long, global = true, env = "VOUCHSAFE_TENANT", value_name = "TENANT")]
     pub tenant: Option<String>,
 }
