@@ -12,7 +12,7 @@ pub use answer::{
     Status, Subject,
 };
 pub use desired::{
-    Application, ApplyRequest, Binding, CustomRole, DEFAULT_GROUP, DesiredState, Group, Identity, Principal,
-    RoleAssignment, Scope, Subscription, Tenant, Vault,
+    Application, ApplyRequest, Binding, CustomRole, DEFAULT_GROUP, DesiredState, Group, Identity, Member,
+    Principal, PrincipalGroup, RoleAssignment, Scope, Subscription, Tenant, Vault,
 };
 pub use secret::{ClientSecret, ClientSecretRequest, SecretWrite};

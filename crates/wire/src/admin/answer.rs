@@ -41,6 +41,8 @@ pub enum Kind {
     Identity,
     /// An application with its service principal.
     Application,
+    /// A group of principals.
+    PrincipalGroup,
     /// A role of the operator's own.
     CustomRole,
     /// A role assignment.

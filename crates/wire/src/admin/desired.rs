@@ -30,6 +30,9 @@ pub struct DesiredState {
     /// The applications, each with its service principal.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub applications: Vec<Application>,
+    /// Groups of principals, which roles can be assigned to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub principal_groups: Vec<PrincipalGroup>,
     /// Roles beside the built-in ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub custom_roles: Vec<CustomRole>,
@@ -242,9 +245,37 @@ pub struct RoleAssignment {
     pub tenant: Option<String>,
 }
 
+/// A group of principals; its members are exactly these.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrincipalGroup {
+    /// What people call it; it finds the group again.
+    pub name: String,
+    /// Who is in it. Groups do not nest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
+    /// The tenant it belongs to, by name or id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+}
+
+/// One member of a group.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Member {
+    /// An identity, by name.
+    Identity(String),
+    /// An application, by name.
+    Application(String),
+    /// Anyone, by object id.
+    PrincipalId(String),
+}
+
 /// Who a role is assigned to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Principal {
+    /// A group of principals, by name.
+    Group(String),
     /// An identity, by name.
     Identity(String),
     /// An application, by name.
@@ -280,6 +311,8 @@ struct RawRoleAssignment {
     #[serde(skip_serializing_if = "Option::is_none")]
     application: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     principal_id: Option<String>,
     role: String,
     scope: Scope,
@@ -291,11 +324,12 @@ impl TryFrom<RawRoleAssignment> for RoleAssignment {
     type Error = &'static str;
 
     fn try_from(raw: RawRoleAssignment) -> Result<Self, &'static str> {
-        let principal = match (raw.identity, raw.application, raw.principal_id) {
-            (Some(name), None, None) => Principal::Identity(name),
-            (None, Some(name), None) => Principal::Application(name),
-            (None, None, Some(id)) => Principal::Id(id),
-            _ => return Err("must say exactly one of `identity`, `application`, `principal_id`"),
+        let principal = match (raw.identity, raw.application, raw.group, raw.principal_id) {
+            (Some(name), None, None, None) => Principal::Identity(name),
+            (None, Some(name), None, None) => Principal::Application(name),
+            (None, None, Some(name), None) => Principal::Group(name),
+            (None, None, None, Some(id)) => Principal::Id(id),
+            _ => return Err("must say exactly one of `identity`, `application`, `group`, `principal_id`"),
         };
         Ok(Self { principal, role: raw.role, scope: raw.scope, tenant: raw.tenant })
     }
@@ -303,12 +337,13 @@ impl TryFrom<RawRoleAssignment> for RoleAssignment {
 
 impl From<RoleAssignment> for RawRoleAssignment {
     fn from(RoleAssignment { principal, role, scope, tenant }: RoleAssignment) -> Self {
-        let (identity, application, principal_id) = match principal {
-            Principal::Identity(name) => (Some(name), None, None),
-            Principal::Application(name) => (None, Some(name), None),
-            Principal::Id(id) => (None, None, Some(id)),
+        let (identity, application, group, principal_id) = match principal {
+            Principal::Identity(name) => (Some(name), None, None, None),
+            Principal::Application(name) => (None, Some(name), None, None),
+            Principal::Group(name) => (None, None, Some(name), None),
+            Principal::Id(id) => (None, None, None, Some(id)),
         };
-        Self { identity, application, principal_id, role, scope, tenant }
+        Self { identity, application, group, principal_id, role, scope, tenant }
     }
 }
 

@@ -86,6 +86,9 @@ impl Applying<'_> {
         for (index, application) in state.applications.iter().enumerate() {
             self.application(application).await.map_err(at(format!("applications[{index}]")))?;
         }
+        for (index, group) in state.principal_groups.iter().enumerate() {
+            self.principal_group(group).await.map_err(at(format!("principal_groups[{index}]")))?;
+        }
         for (index, role) in state.custom_roles.iter().enumerate() {
             self.role(role).await.map_err(at(format!("custom_roles[{index}]")))?;
         }
@@ -245,6 +248,26 @@ impl Applying<'_> {
         Ok(())
     }
 
+    async fn principal_group(&mut self, wanted: &wire::PrincipalGroup) -> Result<(), Error> {
+        let tenant = self.in_tenant(wanted.tenant.as_deref())?;
+        let members = wanted.members.iter().map(|member| {
+            let principal = match member {
+                wire::Member::Identity(name) => wire::Principal::Identity(name.clone()),
+                wire::Member::Application(name) => wire::Principal::Application(name.clone()),
+                wire::Member::PrincipalId(id) => wire::Principal::Id(id.clone()),
+            };
+            Ok(self.principal(&tenant, &principal)?.0)
+        });
+        let members = members.collect::<Result<Vec<_>, Error>>()?;
+        let caller = self.platform.local_administrator(&tenant);
+        let put = self
+            .platform
+            .put_group(self.context, &caller, tenant.tenant().id, &wanted.name, &members)
+            .await?;
+        self.note(Kind::PrincipalGroup, &wanted.name, put.0, Vec::new());
+        Ok(())
+    }
+
     async fn role(&mut self, wanted: &wire::CustomRole) -> Result<(), Error> {
         let tenant = self.in_tenant(wanted.tenant.as_deref())?;
         let patterns = |texts: &[String]| -> Result<Vec<ActionPattern>, Error> {
@@ -311,6 +334,11 @@ impl Applying<'_> {
                     ))),
                     (None, _) => Err(Error::NotFound { kind: "identity", name: name.clone() }),
                 }
+            }
+            wire::Principal::Group(name) => {
+                let group = tenant.user_groups().find(|group| group.display_name == *name);
+                let group = group.ok_or_else(|| Error::NotFound { kind: "group", name: name.clone() })?;
+                Ok((group.id, name.clone()))
             }
             wire::Principal::Application(name) => {
                 let application = tenant.applications().find(|application| application.display_name == *name);
