@@ -103,6 +103,14 @@ impl Platform {
         }
     }
 
+    /// Reads again what moved in the store without our hearing of it. One tick of a job.
+    ///
+    /// A commit can happen although nobody lives to put the new snapshot in place: its answer was lost, or its caller
+    /// went away while it was waited for. A revoked role must not go on being believed because of that.
+    pub async fn catch_up(&self) -> Result<usize, Fault> {
+        self.worlds.catch_up(&*self.store).await
+    }
+
     /// Whether changes are only imagined.
     pub(crate) fn is_rehearsal(&self) -> bool {
         self.rehearsal

@@ -11,7 +11,7 @@ use vouchsafe_store::Deployment;
 
 use crate::tls::Tls;
 
-/// How often the log is anchored in the store and outcomes are settled.
+/// How often the log is anchored in the store, outcomes are settled and snapshots compared.
 const OFTEN: Duration = Duration::from_secs(1);
 /// How often certificates, signing keys and purges are looked at.
 const SELDOM: Duration = Duration::from_secs(60);
@@ -48,8 +48,14 @@ impl Jobs {
         self.tick_often().await;
     }
 
-    /// Anchors the log's checkpoint in the store and lets the store forget settled announcements.
+    /// Anchors the log's checkpoint in the store, lets the store forget settled announcements, and makes sure that what
+    /// is held in memory is what is in the store.
     pub async fn tick_often(&self) {
+        match self.platform.catch_up().await {
+            Ok(0) => {}
+            Ok(tenants) => tracing::warn!(tenants, "changes happened that nobody waited for; read again"),
+            Err(error) => tracing::error!(%error, "what is held in memory could not be compared with the store"),
+        }
         if let Err(error) = self.deployment.anchor().await {
             tracing::error!(%error, "the audit log's checkpoint could not be kept in the store");
         }

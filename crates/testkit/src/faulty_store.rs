@@ -19,6 +19,8 @@ pub enum CommitFault {
     NotApplied,
     /// It is applied if its expectations hold, but the caller hears that the store is unavailable.
     AppliedNotAcknowledged,
+    /// It is applied if its expectations hold, and no answer ever comes: the caller gives up or goes away.
+    AppliedNeverAnswered,
     /// Somebody else seems to have come first.
     Conflict,
 }
@@ -90,6 +92,10 @@ impl Store for FaultyStore {
                 // Whether it was applied is exactly what the caller does not learn.
                 let _ = self.inner.commit(commit).await;
                 Err(unavailable().into())
+            }
+            Some(CommitFault::AppliedNeverAnswered) => {
+                let _ = self.inner.commit(commit).await;
+                std::future::pending().await
             }
         }
     }

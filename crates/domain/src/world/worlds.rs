@@ -154,6 +154,22 @@ impl Worlds {
         if epoch != current { self.refresh(store, id).await } else { Ok(()) }
     }
 
+    /// Reads every tenant again whose epoch in the store is not the one held. Returns how many were.
+    pub(crate) async fn catch_up(&self, store: &dyn Store) -> Result<usize, Fault> {
+        let prefix = Prefix { partition: Partition::Deployment, kind: Kind::Tenant, outer: None };
+        let page = store.scan(&prefix, None, limits::TENANTS_MAX).await?;
+        let mut behind = 0;
+        for record in &page.records {
+            let id = Tenant::decode(record.value.expose(Reason::Record))?.id;
+            let epoch = store.get(&TenantSnapshot::epoch_key(id)).await?.map(|record| record.revision);
+            if epoch != self.now().tenant(id).map(|snapshot| snapshot.epoch()) {
+                self.refresh(store, id).await?;
+                behind += 1;
+            }
+        }
+        Ok(behind)
+    }
+
     /// Puts a tenant's new snapshot in place of the old one, unless that is newer already.
     pub(crate) fn replace(&self, snapshot: Arc<TenantSnapshot>) {
         self.now.rcu(|world| {
