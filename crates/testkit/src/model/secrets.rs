@@ -115,11 +115,10 @@ impl Vault {
 
     /// Destroys what was deleted.
     pub fn purge(&mut self, name: &str) -> Result<(), Refusal> {
-        match self.deleted.contains_key(&key(name)) {
-            false => Err(Refusal::NotFound),
-            true if self.protected => Err(Refusal::Protected),
-            true => Ok(drop(self.deleted.remove(&key(name)))),
+        if self.protected && self.deleted.contains_key(&key(name)) {
+            return Err(Refusal::Protected);
         }
+        self.deleted.remove(&key(name)).map(drop).ok_or(Refusal::NotFound)
     }
 
     /// Destroys what is due.
