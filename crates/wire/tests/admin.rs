@@ -218,6 +218,9 @@ fn secrets_travel_through_their_own_writers_only() {
     };
     let read: ClientSecret = parse(&answer.to_json(), &BUDGET).unwrap();
     assert_eq!(read.secret.expose(), "s");
+    // Key Vault reads this body, so it must be in Key Vault's words.
+    let write = SecretWrite { value: SecretText::new("v".to_owned()), content_type: Some("text".to_owned()) };
+    assert_eq!(write.to_json().as_slice(), br#"{"value":"v","contentType":"text"}"#);
 }
 
 proptest! {

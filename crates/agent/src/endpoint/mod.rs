@@ -186,7 +186,7 @@ fn explain(error: SourceError, attested: &Attested) -> Failure {
         SourceError::Refused { code, message } => {
             let advice = match code {
                 ErrorCode::NoIdentity => {
-                    "bind an identity to it with `vouchsafe identity`, or start it with `vouchsafe run`"
+                    "bind an identity to it with `vouchsafe apply`, or start it with `vouchsafe run`"
                 }
                 ErrorCode::NotAssigned => {
                     "check the id that is asked for, and the selectors of that identity"

@@ -72,7 +72,7 @@ pub enum Refusal {
     },
     /// The socket survives an exec.
     #[error(
-        "the connection is inheritable, so another program may have opened it before an exec; open it with SOCK_CLOEXEC, or configure the agent to accept inheritable sockets"
+        "the connection is inheritable, so another program may have opened it before an exec; open it with SOCK_CLOEXEC, or start the program with `vouchsafe run`"
     )]
     Inheritable,
     /// The executable has no name any more.

@@ -14,6 +14,7 @@ pub struct SecretWrite {
     /// The value to keep.
     pub value: SecretText,
     /// What kind of text it is.
+    #[serde(rename = "contentType")]
     pub content_type: Option<String>,
 }
 
@@ -24,7 +25,7 @@ impl SecretWrite {
         struct Written<'a> {
             #[serde(serialize_with = "write_exposed")]
             value: &'a SecretText,
-            #[serde(skip_serializing_if = "Option::is_none")]
+            #[serde(rename = "contentType", skip_serializing_if = "Option::is_none")]
             content_type: Option<&'a str>,
         }
         let written = Written { value: &self.value, content_type: self.content_type.as_deref() };

@@ -35,10 +35,12 @@ pub(super) async fn apply(app: Arc<App>, mut request: Request) -> Result<Reply, 
     let asked: ApplyRequest = json::parse(&body, &BODY)
         .map_err(|error| Problem::new(Class::Invalid, "invalid_request", error.to_string()))?;
     let context = app.context(&request.head);
+    // What the document does not say the tenant of belongs to the tenant that the administrator acts in.
+    let home = request.admitted()?.tenant.tenant().id;
     let report = if asked.dry_run {
-        run(&app.platform.rehearsal(), &context, &asked.state, true).await
+        run(&app.platform.rehearsal(), &context, home, &asked.state, true).await
     } else {
-        run(&app.platform, &context, &asked.state, false).await
+        run(&app.platform, &context, home, &asked.state, false).await
     };
     Ok(Reply::json(Success::Ok, &report?))
 }
@@ -46,10 +48,11 @@ pub(super) async fn apply(app: Arc<App>, mut request: Request) -> Result<Reply, 
 async fn run(
     platform: &Platform,
     context: &Context,
+    home: TenantId,
     state: &wire::DesiredState,
     dry_run: bool,
 ) -> Result<ApplyReport, Problem> {
-    let mut applying = Applying { platform, context, report: ApplyReport { dry_run, changes: Vec::new() } };
+    let mut applying = Applying { platform, context, home, report: ApplyReport { dry_run, changes: Vec::new() } };
     applying.all(state).await?;
     Ok(applying.report)
 }
@@ -57,6 +60,7 @@ async fn run(
 struct Applying<'a> {
     platform: &'a Platform,
     context: &'a Context,
+    home: TenantId,
     report: ApplyReport,
 }
 
@@ -107,11 +111,11 @@ impl Applying<'_> {
         self.report.changes.push(Change { kind, name: name.to_owned(), action, details });
     }
 
-    /// The tenant that a member belongs to: by display name, domain or id; the first one if it does not say.
+    /// The tenant that a member belongs to: by display name, domain or id; the administrator's own if it does not say.
     fn in_tenant(&self, named: Option<&str>) -> Result<Arc<TenantSnapshot>, Error> {
         let world = self.platform.world();
         let found = match named {
-            None => world.default_tenant(),
+            None => world.tenant(self.home),
             Some(named) => world
                 .tenants()
                 .find(|tenant| tenant.tenant().display_name == named)
@@ -143,8 +147,10 @@ impl Applying<'_> {
             domain,
             subscription: subscription.map(SubscriptionId::parse).transpose()?,
         };
-        let home = self.in_tenant(None)?;
-        let caller = self.platform.local_administrator(&home);
+        // Tenants are founded by the first one's administrator, whichever tenant the rest of the document is about.
+        let first = self.platform.world().default_tenant();
+        let first = first.ok_or_else(|| Error::NotFound { kind: "tenant", name: "default".to_owned() })?;
+        let caller = self.platform.local_administrator(&first);
         let (put, tenant) = self.platform.found_tenant(self.context, &caller, &to_found).await?;
         self.note(Kind::Tenant, &wanted.name, put, vec![format!("id {}", tenant.id)]);
         Ok(())
