@@ -112,7 +112,7 @@ fn what_is_wrong_in_itself_is_refused_by_member() {
         ),
         (
             assignment(json!({}), json!("subscription")),
-            "the member `role_assignments[0]` must say exactly one of `identity`, `application`, `principal_id`",
+            "the member `role_assignments[0]` must say exactly one of `identity`, `application`, `group`, `principal_id`",
         ),
         (
             assignment(json!({"identity": "a", "application": "b"}), json!("subscription")),
