@@ -54,7 +54,9 @@ impl Jobs {
         match self.platform.catch_up().await {
             Ok(0) => {}
             Ok(tenants) => tracing::warn!(tenants, "changes happened that nobody waited for; read again"),
-            Err(error) => tracing::error!(%error, "what is held in memory could not be compared with the store"),
+            Err(error) => {
+                tracing::error!(%error, "what is held in memory could not be compared with the store")
+            }
         }
         if let Err(error) = self.deployment.anchor().await {
             tracing::error!(%error, "the audit log's checkpoint could not be kept in the store");

@@ -1,6 +1,8 @@
 //! The whole server in process: every route, the real platform in memory, no socket.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub mod tenants;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
