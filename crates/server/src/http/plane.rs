@@ -496,7 +496,7 @@ mod tests {
             names.address(Door::AdminSocket, &path.parse().unwrap(), &HeaderMap::new()).unwrap().plane
         };
         assert_eq!(
-            [of("/apply"), of("/readyz"), of("/node/x")],
+            [of("/admin/v1/apply"), of("/readyz"), of("/node/x")],
             [Plane::Admin, Plane::Operations, Plane::Node]
         );
     }

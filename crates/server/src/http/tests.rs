@@ -60,7 +60,7 @@ fn service(limits: Limits) -> Arc<Service<()>> {
         route(Plane::Arm, Method::HEAD, "/subscriptions/{s}", Guard::None, |_, _| {
             Box::pin(async { Reply::empty(Success::NoContent) })
         }),
-        route(Plane::Admin, Method::GET, "/status", Guard::KernelPeer, |a, r| answer(said(a, r))),
+        route(Plane::Admin, Method::GET, "/admin/v1/status", Guard::KernelPeer, |a, r| answer(said(a, r))),
         route(Plane::Graph, Method::GET, "/v1.0/me", Guard::None, |_, _| panic!("in a handler")),
     ])
     .unwrap();
@@ -271,10 +271,10 @@ async fn a_body_over_the_limit_is_refused() {
 async fn a_local_route_needs_the_kernels_word() {
     let service = service(Limits::default());
     let socket = Connection { door: Door::AdminSocket, remote: None, tls: false, peer: None };
-    assert_eq!(ask_of(&service, socket, "GET", "/status", &[], b"").await.0, 403);
+    assert_eq!(ask_of(&service, socket, "GET", "/admin/v1/status", &[], b"").await.0, 403);
     let known = Connection { peer: Some(KernelPeer { uid: 0, gid: 0, pid: Some(1) }), ..socket };
-    assert_eq!(ask_of(&service, known, "GET", "/status", &[], b"").await.0, 200);
-    assert_eq!(ask("GET", "https://localhost/status", &[], b"").await.0, 404, "not over TLS at all");
+    assert_eq!(ask_of(&service, known, "GET", "/admin/v1/status", &[], b"").await.0, 200);
+    assert_eq!(ask("GET", "https://localhost/admin/v1/status", &[], b"").await.0, 404, "not over TLS at all");
 }
 
 #[test]
