@@ -5,11 +5,47 @@
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use http::HeaderValue;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use zeroize::Zeroizing;
 
 use super::problem::Fault;
+use super::route::Plane;
+
+/// What the bodies of a plane are written in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BodyKind {
+    /// RFC 8259.
+    Json,
+    /// What token endpoints read (RFC 6749 appendix B).
+    Form,
+}
+
+impl BodyKind {
+    /// What a plane reads.
+    pub const fn of(plane: Plane) -> Self {
+        match plane {
+            Plane::Entra => Self::Form,
+            Plane::KeyVault | Plane::Arm | Plane::Operations | Plane::Admin | Plane::Node | Plane::Graph => Self::Json,
+        }
+    }
+
+    /// Its media type.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Form => "application/x-www-form-urlencoded",
+        }
+    }
+
+    /// Whether a `Content-Type` says this kind; parameters are not looked at, because both are UTF-8 in any case.
+    pub fn is_stated_by(self, content_type: &HeaderValue) -> bool {
+        let stated = content_type.to_str().ok().and_then(|text| text.split(';').next()).unwrap_or_default();
+        let stated = stated.trim().to_ascii_lowercase();
+        stated == self.as_str() || (self == Self::Json && (stated == "text/json" || stated.ends_with("+json")))
+    }
+}
 
 /// A body that has not been read yet.
 pub enum RequestBody {
@@ -70,4 +106,31 @@ async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Zeroizing<Vec<u
         }
     }
     Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_of_the_kind_that_its_header_states_whatever_the_case_and_parameters() {
+        for (stated, json, form) in [
+            ("application/json", true, false),
+            ("application/json; charset=utf-8", true, false),
+            ("Application/JSON ;odata=none", true, false),
+            ("application/merge-patch+json", true, false),
+            ("text/json", true, false),
+            ("application/x-www-form-urlencoded", false, true),
+            ("application/x-www-form-urlencoded;charset=utf-8", false, true),
+            ("", false, false),
+            ("text/plain", false, false),
+            ("application/jsonp", false, false),
+            ("application/json, text/plain", false, false),
+            ("multipart/form-data; boundary=application/json", false, false),
+        ] {
+            let value = HeaderValue::from_static(stated);
+            assert_eq!(BodyKind::Json.is_stated_by(&value), json, "{stated}");
+            assert_eq!(BodyKind::Form.is_stated_by(&value), form, "{stated}");
+        }
+    }
 }

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, Method, Response, Uri};
+use http::{HeaderMap, Method, Response, Uri, header};
 use http_body_util::Full;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -39,7 +39,7 @@ use vouchsafe_domain::ports::{Clock, Entropy};
 
 use crate::limits::Limits;
 use crate::telemetry::Telemetry;
-use body::RequestBody;
+use body::{BodyKind, RequestBody};
 use plane::{Address, Connection, Names};
 use problem::{Fault, Problem};
 use reply::{Reply, Stamp, repeatable_id};
@@ -119,6 +119,12 @@ impl Request {
     /// Reads the body within a smaller or larger size than usual. A second call finds nothing.
     pub async fn body_up_to(&mut self, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
         let (_, timeout) = self.limits;
+        let kind = BodyKind::of(self.head.address.plane);
+        // SECURITY: two programs that read a body by different rules could be told different things by it; and a form
+        // is what any web page can make a browser send, without being asked first.
+        if !self.head.headers.get_all(header::CONTENT_TYPE).iter().all(|stated| kind.is_stated_by(stated)) {
+            return Err(self.head.fault(&Fault::BodyKind(kind.as_str())));
+        }
         match self.body.take() {
             None => Ok(Zeroizing::default()),
             Some(body) => body.read(bytes_max, timeout).await.map_err(|fault| self.head.fault(&fault)),

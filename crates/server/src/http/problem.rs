@@ -294,6 +294,8 @@ pub enum Fault {
     NotLocal,
     /// The body is longer than accepted here.
     BodyTooLarge(usize),
+    /// The body says it is of another kind than is read here.
+    BodyKind(&'static str),
     /// The body did not arrive in time.
     BodySlow,
     /// The body broke off.
@@ -333,6 +335,9 @@ impl Fault {
             }
             Self::BodyTooLarge(max) => {
                 usual(Class::TooLarge, format!("the request body is too large: at most {max} bytes"))
+            }
+            Self::BodyKind(read) => {
+                usual(Class::UnsupportedMedia, format!("the request body must be sent as Content-Type: {read}"))
             }
             Self::BodySlow => usual(Class::Slow, "the request body did not arrive in time".into()),
             Self::BodyBroken => usual(Class::Invalid, "the request body broke off".into()),
