@@ -119,6 +119,16 @@ impl Installation {
         }
     }
 
+    /// Starts to serve and is killed after a while, ready or not: a crash while recovering from a crash.
+    pub async fn serve_and_die(&self, after: Duration) {
+        let data = self.data();
+        let (serve, option) = (OsStr::new("serve"), OsStr::new("--data"));
+        let arguments = [serve, option, data.as_os_str(), OsStr::new("--listen"), OsStr::new("127.0.0.1:0")];
+        let mut process = self.start(arguments, &[]);
+        tokio::time::sleep(after).await;
+        process.kill();
+    }
+
     /// Runs `vouchsafe dev --json` - server, agent and proxy - on free ports, with more arguments and variables.
     pub async fn dev(&self, arguments: &[&OsStr], environment: &[(&str, &str)]) -> RunningServer {
         let data = self.data();

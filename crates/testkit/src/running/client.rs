@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
@@ -54,6 +55,7 @@ impl Answer {
 #[derive(Clone)]
 pub(super) enum Way {
     Tls { port: u16, connector: TlsConnector },
+    Tcp(u16),
     Unix(PathBuf),
 }
 
@@ -72,6 +74,7 @@ impl Way {
                 tcp.set_nodelay(true)?;
                 Ok(Box::new(connector.connect(name, tcp).await?))
             }
+            Self::Tcp(port) => Ok(Box::new(TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).await?)),
             Self::Unix(socket) => Ok(Box::new(UnixStream::connect(socket).await?)),
         }
     }
@@ -102,6 +105,11 @@ impl Client {
         let config = config.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth();
         let way = Way::Tls { port, connector: TlsConnector::from(Arc::new(config)) };
         Ok(Self { way, open: HashMap::new() })
+    }
+
+    /// A client without encryption of a port on this machine, such as the agent's.
+    pub fn tcp(port: u16) -> Self {
+        Self { way: Way::Tcp(port), open: HashMap::new() }
     }
 
     pub(super) fn unix(socket: &Path) -> Self {
@@ -144,6 +152,25 @@ impl Client {
         tokio::time::timeout(DEADLINE, self.exchange(host, request)).await?
     }
 
+    /// Sends a request as HTTP/2, over a connection of its own. The target must be whole: `https://HOST/PATH`.
+    pub async fn send_http2(&self, request: Request<Full<Bytes>>) -> io::Result<Answer> {
+        let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+        let mut way = self.way.clone();
+        if let Way::Tls { connector, .. } = &mut way {
+            let mut config = connector.config().as_ref().clone();
+            config.alpn_protocols = vec![b"h2".to_vec()];
+            *connector = TlsConnector::from(Arc::new(config));
+        }
+        let exchange = async {
+            let stream = TokioIo::new(way.connect(&host).await?);
+            let shaken = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await;
+            let (mut sender, connection) = shaken.map_err(io::Error::other)?;
+            tokio::spawn(connection);
+            answer(sender.send_request(request).await).await
+        };
+        tokio::time::timeout(DEADLINE, exchange).await?
+    }
+
     async fn exchange(&mut self, host: String, request: Request<Full<Bytes>>) -> io::Result<Answer> {
         let kept = self.open.remove(&host).filter(|sender| !sender.is_closed());
         let mut sender = match kept {
@@ -156,10 +183,14 @@ impl Client {
             }
         };
         sender.ready().await.map_err(io::Error::other)?;
-        let response = sender.send_request(request).await.map_err(io::Error::other)?;
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+        let answer = answer(sender.send_request(request).await).await?;
         self.open.insert(host, sender);
-        Ok(Answer { status: parts.status, headers: parts.headers, body })
+        Ok(answer)
     }
+}
+
+async fn answer(response: hyper::Result<Response<Incoming>>) -> io::Result<Answer> {
+    let (parts, body) = response.map_err(io::Error::other)?.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    Ok(Answer { status: parts.status, headers: parts.headers, body })
 }

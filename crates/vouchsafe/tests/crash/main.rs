@@ -1,0 +1,207 @@
+//! The whole server is killed again and again while clients change things, and afterwards everything that was
+//! acknowledged is there, nothing is there by half, and the audit log knows every answer that a client saw.
+//!
+//! One deployment, one `vouchsafe serve` after the other. In every round clients work over TLS until a random number of
+//! changes was acknowledged; then the process gets SIGKILL in the middle of whatever it does. Each client keeps a model
+//! of what only it changes, so that after the next start there are exactly two possible truths: with or without the
+//! request that had no answer. `VOUCHSAFE_KILLS` says how many kills (200), `VOUCHSAFE_SEED` which random numbers.
+
+mod roles;
+mod secrets;
+mod trail;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{Method, StatusCode};
+use serde_json::json;
+use tokio::sync::mpsc;
+use vouchsafe_testkit::running::{Client, Installation, RunningServer};
+
+use roles::Operator;
+use secrets::Worker;
+use trail::Trail;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_vouchsafe");
+const WORKERS: usize = 4;
+/// How often everything that was ever acknowledged is read again, and the log proved offline.
+const INVENTORY_EVERY: u64 = 20;
+
+/// A small generator of numbers that a seed repeats (SplitMix64, Steele et al. 2014).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.roll() % end.max(1)
+    }
+}
+
+/// What clients need to know of the server of one round.
+struct Round {
+    number: u64,
+    vault: String,
+    arm: String,
+    vault_token: String,
+    arm_token: String,
+    /// Tells the executioner that a change was acknowledged.
+    acknowledged: mpsc::UnboundedSender<()>,
+}
+
+/// An answer that a client saw: what the log must know about it.
+struct Seen {
+    request: String,
+    what: String,
+    /// Whether it said that something was changed.
+    changed: bool,
+}
+
+impl Seen {
+    fn of(answer: &vouchsafe_testkit::running::Answer, what: String, changed: bool) -> Self {
+        let request = answer.request_id().expect("every answer names its request").to_owned();
+        Self { request, what, changed }
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var_os(variable)?.to_str()?.parse().ok()
+}
+
+async fn round(server: &RunningServer, number: u64, acknowledged: mpsc::UnboundedSender<()>) -> Arc<Round> {
+    Arc::new(Round {
+        number,
+        vault: server.vault_host("app"),
+        arm: server.host().to_owned(),
+        vault_token: server.token("https://vault.azure.net").await,
+        arm_token: server.token("https://management.azure.com").await,
+        acknowledged,
+    })
+}
+
+async fn furnish(server: &RunningServer) -> (String, String) {
+    let state = json!({ "state": { "vaults": [{ "name": "app" }], "identities": [{ "name": "reader" }] } })
+        .to_string();
+    let mut admin = server.admin();
+    let applied =
+        admin.request(Method::POST, "vouchsafe", "/admin/v1/apply", None, Some(state.as_bytes())).await;
+    assert_eq!(applied.unwrap().status, StatusCode::OK);
+    let get = async |admin: &mut Client, path: &str, pointer: &str| {
+        let answer = admin.request(Method::GET, server.host(), path, None, None).await.unwrap();
+        answer.json().pointer(pointer).and_then(|id| id.as_str()).expect(pointer).to_owned()
+    };
+    let subscription =
+        get(&mut admin, "/subscriptions?api-version=2022-12-01", "/value/0/subscriptionId").await;
+    let path = format!(
+        "/subscriptions/{subscription}/providers/Microsoft.ManagedIdentity/userAssignedIdentities?api-version=2023-01-31"
+    );
+    let principal = get(&mut admin, &path, "/value/0/properties/principalId").await;
+    (subscription, principal)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_kills_lose_no_acknowledged_write_leave_none_half_done_and_no_answer_without_an_audit_entry()
+ {
+    let kills = number("VOUCHSAFE_KILLS").unwrap_or(200);
+    let seed = number("VOUCHSAFE_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    println!("VOUCHSAFE_SEED={seed} VOUCHSAFE_KILLS={kills}");
+    let began = Instant::now();
+    let mut dice = Dice(seed);
+    let installation = Installation::init(PROGRAM);
+    let mut server = installation.serve(&[]).await;
+    let (subscription, principal) = furnish(&server).await;
+    let mut workers: Vec<Worker> = (0..WORKERS).map(|id| Worker::new(id, Dice(dice.roll()))).collect();
+    let mut operator = Operator::new(subscription, principal, Dice(dice.roll()));
+    let mut trail = Trail::default();
+    let mut early = 0;
+
+    for kill in 1..=kills {
+        // Work until enough was acknowledged, and die in the middle of the rest.
+        let (acknowledged, mut acknowledgements) = mpsc::unbounded_channel();
+        let shared = round(&server, kill, acknowledged).await;
+        let tasks: Vec<_> = workers
+            .drain(..)
+            .map(|worker| tokio::spawn(worker.work(server.https(), shared.clone())))
+            .collect();
+        let operating = tokio::spawn(operator.work(server.https(), server.admin(), shared.clone()));
+        drop(shared);
+        let enough = 4 + dice.below(28);
+        for _ in 0..enough {
+            assert!(acknowledgements.recv().await.is_some(), "the clients stopped before the server did");
+        }
+        // An acknowledgement follows a commit; a little later there are other things to interrupt.
+        tokio::time::sleep(Duration::from_micros(dice.below(6_000))).await;
+        server.kill();
+        for task in tasks {
+            workers.push(task.await.expect("a client saw something wrong"));
+        }
+        operator = operating.await.expect("the operator saw something wrong");
+
+        // Sometimes the recovery is killed too, as early or late as it happens.
+        if dice.below(8) == 0 {
+            early += 1;
+            installation.serve_and_die(Duration::from_millis(dice.below(150))).await;
+        }
+        if kill % INVENTORY_EVERY == 0 {
+            installation.verify_audit();
+        }
+
+        // What is true now?
+        server = installation.serve(&[]).await;
+        trail.read_on(&mut server.admin()).await;
+        let (silent, _) = mpsc::unbounded_channel();
+        let shared = round(&server, kill, silent).await;
+        let checks: Vec<_> = workers
+            .drain(..)
+            .map(|worker| tokio::spawn(worker.settle(server.https(), shared.clone())))
+            .collect();
+        for check in checks {
+            let (worker, settled) = check.await.expect("what a client was told is not true");
+            for settled in settled {
+                trail.must_agree(&settled);
+            }
+            workers.push(worker);
+        }
+        operator.settle(&mut server.https(), &shared).await;
+        for seen in workers.iter_mut().flat_map(|worker| worker.seen.drain(..)).chain(operator.seen.drain(..))
+        {
+            trail.must_know(&seen);
+        }
+        if kill % INVENTORY_EVERY == 0 || kill == kills {
+            let checks: Vec<_> = workers
+                .drain(..)
+                .map(|worker| tokio::spawn(worker.take_inventory(server.https(), shared.clone())))
+                .collect();
+            for check in checks {
+                workers.push(check.await.expect("something acknowledged earlier is gone"));
+            }
+            println!("{kill} kills after {:?}: {} audit entries", began.elapsed(), trail.entries());
+        }
+    }
+
+    let metrics = server.https().request(Method::GET, server.host(), "/metrics", None, None).await.unwrap();
+    assert!(metrics.text().contains("vouchsafe_http_panics_total 0"), "{}", metrics.text());
+    assert!(server.terminate().await.success());
+    let verified = installation.verify_audit();
+    println!("{}", verified.trim());
+    let sum = |count: fn(&Worker) -> u64| workers.iter().map(count).sum::<u64>();
+    println!(
+        "{kills} kills under load and {early} during recovery in {:?}: {} changes of secrets and {} of role assignments \
+         acknowledged, {} values read, {} answers checked against the log; of the requests without an answer {} had \
+         happened and {} had not; {} announcements were recorded as lost, to a kill or to another change",
+        began.elapsed(),
+        sum(|worker| worker.acknowledged),
+        operator.acknowledged,
+        sum(|worker| worker.read),
+        trail.known(),
+        sum(|worker| worker.happened) + operator.happened,
+        sum(|worker| worker.vanished) + operator.vanished,
+        trail.lost(),
+    );
+}
