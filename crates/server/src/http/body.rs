@@ -27,7 +27,9 @@ impl BodyKind {
     pub const fn of(plane: Plane) -> Self {
         match plane {
             Plane::Entra => Self::Form,
-            Plane::KeyVault | Plane::Arm | Plane::Operations | Plane::Admin | Plane::Node | Plane::Graph => Self::Json,
+            Plane::KeyVault | Plane::Arm | Plane::Operations | Plane::Admin | Plane::Node | Plane::Graph => {
+                Self::Json
+            }
         }
     }
 
@@ -43,7 +45,8 @@ impl BodyKind {
     pub fn is_stated_by(self, content_type: &HeaderValue) -> bool {
         let stated = content_type.to_str().ok().and_then(|text| text.split(';').next()).unwrap_or_default();
         let stated = stated.trim().to_ascii_lowercase();
-        stated == self.as_str() || (self == Self::Json && (stated == "text/json" || stated.ends_with("+json")))
+        stated == self.as_str()
+            || (self == Self::Json && (stated == "text/json" || stated.ends_with("+json")))
     }
 }
 

@@ -336,9 +336,10 @@ impl Fault {
             Self::BodyTooLarge(max) => {
                 usual(Class::TooLarge, format!("the request body is too large: at most {max} bytes"))
             }
-            Self::BodyKind(read) => {
-                usual(Class::UnsupportedMedia, format!("the request body must be sent as Content-Type: {read}"))
-            }
+            Self::BodyKind(read) => usual(
+                Class::UnsupportedMedia,
+                format!("the request body must be sent as Content-Type: {read}"),
+            ),
             Self::BodySlow => usual(Class::Slow, "the request body did not arrive in time".into()),
             Self::BodyBroken => usual(Class::Invalid, "the request body broke off".into()),
             Self::Deadline => usual(Class::Unavailable, "the answer was not ready in time; try again".into())

@@ -60,7 +60,9 @@ impl Trail {
     /// An answer that a client saw has its entry; one that reported a change, an entry that says it was done.
     pub fn must_know(&mut self, seen: &Seen) {
         match self.requests.get(&seen.request) {
-            None => panic!("a client saw an answer that the log does not know: {} ({})", seen.request, seen.what),
+            None => {
+                panic!("a client saw an answer that the log does not know: {} ({})", seen.request, seen.what)
+            }
             Some(false) if seen.changed => {
                 panic!("the log does not say that this was done: {} ({})", seen.request, seen.what)
             }

@@ -52,7 +52,8 @@ async fn run(
     state: &wire::DesiredState,
     dry_run: bool,
 ) -> Result<ApplyReport, Problem> {
-    let mut applying = Applying { platform, context, home, report: ApplyReport { dry_run, changes: Vec::new() } };
+    let mut applying =
+        Applying { platform, context, home, report: ApplyReport { dry_run, changes: Vec::new() } };
     applying.all(state).await?;
     Ok(applying.report)
 }
