@@ -160,9 +160,18 @@ async fn every_guarded_route_refuses_no_token_and_every_token_that_is_not_right(
     let world = Furnished::new(11).await;
     let (opened, home) = (&world.server.opened, world.server.memory.home);
     let other = opened.found_tenant("other").await;
-    let expired = [ORIGIN, KEY_VAULT].map(|resource| (resource, opened.administrator_token(home, resource)));
-    let expired =
-        futures_util::future::join_all(expired.map(|(r, token)| async move { (r, token.await) })).await;
+    opened.put_vault(other, "theirs", &VaultToPut::default()).await;
+    // Every token below is good at its own door first, and remembered as good there.
+    let own_doors = [
+        (ORIGIN, Ask::new("GET", HOST, "/subscriptions")),
+        (KEY_VAULT, Ask::new("GET", &vault_host(VAULT), "/secrets")),
+    ];
+    let mut expired = Vec::new();
+    for (resource, door) in &own_doors {
+        let token = opened.administrator_token(home, resource).await;
+        assert_eq!(world.server.ask(TLS, &door.clone().bearer(&token)).await.status, 200);
+        expired.push((*resource, token));
+    }
     opened.clock.forward(Duration::from_secs(3_600 + 60));
     let identity = opened.put_identity(home, "leaver").await;
     let subscription = Scope::of_subscription(identity.subscription);
@@ -184,8 +193,15 @@ async fn every_guarded_route_refuses_no_token_and_every_token_that_is_not_right(
             _ => Ask::new("GET", HOST, &world.filled("/subscriptions/sample/resourceGroups")),
         };
         assert_eq!(world.server.ask(TLS, &twin.bearer(&leaver)).await.status, 200);
+        let (_, door) = own_doors.iter().find(|(resource, _)| *resource == wrong).expect("both");
         let wrong = opened.administrator_token(home, wrong).await;
+        assert_eq!(world.server.ask(TLS, &door.clone().bearer(&wrong)).await.status, 200);
         let stranger = opened.administrator_token(other, right).await;
+        let door = match plane {
+            Plane::KeyVault => Ask::new("GET", &vault_host("theirs"), "/secrets"),
+            _ => Ask::new("GET", HOST, "/tenants"),
+        };
+        assert_eq!(world.server.ask(TLS, &door.bearer(&stranger)).await.status, 200);
         tokens.push((plane, good, leaver, wrong, stranger));
     }
     let (caller, context) = (opened.administrator(home), opened.context());
