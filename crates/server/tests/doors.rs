@@ -94,7 +94,7 @@ async fn run_with(limits: Limits, main: MainCertificate) -> Running {
             answer(wait(a, r))
         }),
         row(Plane::Arm, Method::GET, "/tenants", Guard::None, panics),
-        row(Plane::Admin, Method::GET, "/status", Guard::KernelPeer, |a, r| answer(echo(a, r))),
+        row(Plane::Admin, Method::GET, "/admin/v1/status", Guard::KernelPeer, |a, r| answer(echo(a, r))),
     ])
     .unwrap();
     let directory = tempfile::tempdir().unwrap();
@@ -502,7 +502,7 @@ async fn the_admin_socket_admits_its_owner_and_refuses_another_user() {
     let stream = UnixStream::connect(&path).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let request = HttpRequest::get("/status").body(Full::<Bytes>::default()).unwrap();
+    let request = HttpRequest::get("/admin/v1/status").body(Full::<Bytes>::default()).unwrap();
     let own = rustix::process::geteuid().as_raw();
     assert_eq!(text(sender.send_request(request).await.unwrap()).await, (200, format!("uid {own}")));
 
@@ -512,7 +512,7 @@ async fn the_admin_socket_admits_its_owner_and_refuses_another_user() {
     }
     let attempt = async |expected: &str| {
         let script = format!(
-            "import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.settimeout(10)\ntry:\n s.connect({path:?})\nexcept PermissionError:\n print('mode'); sys.exit()\ntry:\n s.sendall(b'GET /status HTTP/1.1\\r\\n\\r\\n'); d=s.recv(99)\nexcept (BrokenPipeError,ConnectionResetError):\n d=b''\nprint('answered' if d else 'closed')"
+            "import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.settimeout(10)\ntry:\n s.connect({path:?})\nexcept PermissionError:\n print('mode'); sys.exit()\ntry:\n s.sendall(b'GET /admin/v1/status HTTP/1.1\\r\\n\\r\\n'); d=s.recv(99)\nexcept (BrokenPipeError,ConnectionResetError):\n d=b''\nprint('answered' if d else 'closed')"
         );
         let ran = tokio::task::spawn_blocking(move || {
             run_command(

@@ -490,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn the_admin_socket_needs_no_host() {
+    fn what_is_ours_alone_needs_no_host_on_the_admin_socket() {
         let names = names(false);
         let of = |path: &str| {
             names.address(Door::AdminSocket, &path.parse().unwrap(), &HeaderMap::new()).unwrap().plane
@@ -499,6 +499,13 @@ mod tests {
             [of("/admin/v1/apply"), of("/readyz"), of("/node/x")],
             [Plane::Admin, Plane::Operations, Plane::Node]
         );
+        // The socket is a door to every other plane too; those are told apart by their hosts.
+        let elsewhere = "/secrets".parse().unwrap();
+        assert_eq!(names.address(Door::AdminSocket, &elsewhere, &HeaderMap::new()), Err(BadHost::Absent));
+        let host = HeaderValue::from_static("app.vault.localhost");
+        let headers = HeaderMap::from_iter([(header::HOST, host)]);
+        let found = names.address(Door::AdminSocket, &elsewhere, &headers).unwrap();
+        assert_eq!(found.plane, Plane::KeyVault);
     }
 
     proptest! {
