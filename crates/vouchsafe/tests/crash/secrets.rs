@@ -109,7 +109,7 @@ impl Worker {
         let text = |what: &str| format!("{what} {} of worker {}", self.serial, self.id);
         let set = || {
             // Some values are longer than one page of the store.
-            let value = text("value").repeat(if self.serial % 7 == 0 { 500 } else { 1 });
+            let value = text("value").repeat(if self.serial.is_multiple_of(7) { 500 } else { 1 });
             Operation::Set(Version { value, content_type: text("type") })
         };
         match self.secrets.get(name) {
