@@ -152,9 +152,7 @@ impl Platform {
         match crate::access::authorize::authorize::<A>(caller, scope, tenant.facts()) {
             Ok(proof) => Ok(Ok(proof)),
             Err(denial) => {
-                let entry = entry_for(context, caller, A::ACTION.as_str(), scope.canonical())
-                    .outcome(Outcome::Denied, Some("no_assignment"));
-                self.trail.record(entry).await?;
+                self.record_denial::<A>(context, caller, scope).await?;
                 Ok(Err(Box::new(denial)))
             }
         }

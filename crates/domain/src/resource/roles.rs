@@ -11,7 +11,7 @@ use crate::access::action::{
 use crate::access::assignment::{
     AssignmentRefused, NewAssignment, PrincipalType, RoleAssignment, assign, unassign,
 };
-use crate::access::authorize::{Denial, authorize};
+use crate::access::authorize::authorize;
 use crate::access::caller::Caller;
 use crate::access::custom_role::{RoleRefused, define, undefine};
 use crate::access::role::RoleDefinition;
@@ -41,7 +41,9 @@ impl Platform {
                 Ok(assigned) => assigned,
                 Err(AssignmentRefused::Denied(denial)) => return Err(denial),
                 // The caller may, but it cannot be: the proof says so for the audit entry.
-                Err(refused) => return Ok((proof_again(caller, scope, snapshot)?, Err(refused.into()))),
+                Err(refused) => {
+                    return Ok((authorize(caller, scope, snapshot.facts())?, Err(refused.into())));
+                }
             };
             let checked = exists_here(snapshot, scope).and_then(|()| match principal_type {
                 None => Err(Error::Invalid(format!(
@@ -154,14 +156,6 @@ impl Platform {
         })
         .await
     }
-}
-
-fn proof_again(
-    caller: &Caller,
-    scope: &Scope,
-    snapshot: &TenantSnapshot,
-) -> Result<crate::access::authorize::Authorized<WriteRoleAssignment>, Denial> {
-    authorize(caller, scope, snapshot.facts())
 }
 
 /// What kind of principal an object id is in this tenant.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vouchsafe_crypto::SecretString;
 use vouchsafe_crypto::jose::azure_assertion::{self, AssertionRefused};
 
-use super::audience::{Audience, Service};
+use super::audience::Audience;
 use super::evidence::Evidence;
 use super::issue::{IssuedToken, Particulars, issue};
 use crate::access::caller::Caller;
@@ -395,17 +395,5 @@ impl Platform {
                 Some((tenant.clone(), identity, scope))
             })
             .ok_or_else(|| Error::NoIdentity { seen: grant.process.to_string() })
-    }
-}
-
-impl Service {
-    /// The word that metrics and logs use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::KeyVault => "key_vault",
-            Self::ResourceManager => "resource_manager",
-            Self::Graph => "graph",
-            Self::Application(_) => "application",
-        }
     }
 }
