@@ -4,8 +4,10 @@
 //! run in any case.
 
 use std::fs;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -46,6 +48,24 @@ impl Fuzzer {
             "if its lock file is behind, `cargo update --workspace --manifest-path fuzz/Cargo.toml` mends it",
         )?;
         Ok(Self { workspace: workspace.clone(), binaries: directory.join(host).join("debug"), sanitized })
+    }
+
+    /// Runs each of the targets for `seconds`, as many at once as there are processors, each with a log of its own.
+    pub fn run_each(&self, targets: &[String], seconds: u64) -> Result<()> {
+        let at_once = thread::available_parallelism().map_or(1, NonZero::get);
+        for batch in targets.chunks(at_once) {
+            thread::scope(|scope| {
+                let run = |target| {
+                    let log = Log::create(&self.workspace.logs(), &format!("fuzz-{target}"))?;
+                    self.run(&log, target, seconds)
+                };
+                let running: Vec<_> = batch.iter().map(|target| scope.spawn(move || run(target))).collect();
+                let ended =
+                    running.into_iter().map(|one| one.join().unwrap_or_else(|_| bail!("a thread panicked")));
+                ended.collect::<Result<()>>()
+            })?;
+        }
+        Ok(())
     }
 
     /// Runs one target for `seconds`; a crash, a hang or too much memory is an error that names the input.

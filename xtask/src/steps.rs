@@ -214,9 +214,7 @@ fn conformance(workspace: &Workspace, log: &Log, language: &str) -> Result<Outco
 
 fn hostile(workspace: &Workspace, log: &Log) -> Result<Outcome> {
     let fuzzer = fuzz::Fuzzer::build(workspace, log)?;
-    for target in fuzz::targets(workspace)? {
-        fuzzer.run(log, &target, FUZZ_SECONDS)?;
-    }
+    fuzzer.run_each(&fuzz::targets(workspace)?, FUZZ_SECONDS)?;
     if !fuzzer.sanitized {
         return Ok(Outcome::Noted("without the address sanitizer: there is no nightly toolchain".to_owned()));
     }

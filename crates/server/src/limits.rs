@@ -2,12 +2,6 @@
 
 use std::time::Duration;
 
-/// The longest request path, in bytes as sent.
-pub const PATH_BYTES_MAX: usize = 2048;
-
-/// The most segments a request path may have.
-pub const PATH_SEGMENTS_MAX: usize = 32;
-
 /// The longest `Host` header; a DNS name with a port fits.
 pub const HOST_BYTES_MAX: usize = 260;
 

@@ -15,4 +15,5 @@ pub mod keyvault;
 pub mod link;
 pub mod node;
 pub mod oauth;
+pub mod path;
 pub mod secret_text;

@@ -13,7 +13,6 @@ pub mod keyvault;
 pub mod node;
 pub mod oauth;
 pub mod operations;
-pub mod path;
 pub mod plane;
 pub mod problem;
 pub mod refusal;

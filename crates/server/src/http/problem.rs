@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method};
+use vouchsafe_wire::path::BadUri;
 
-use super::path::BadUri;
 use super::plane::BadHost;
 use super::route::Plane;
 

@@ -8,8 +8,7 @@
 use std::borrow::Cow;
 
 use http::Method;
-
-use super::path::{BadUri, Segments};
+use vouchsafe_wire::path::{BadUri, Segments};
 
 /// Which of Azure's services, or of ours, an address belongs to.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

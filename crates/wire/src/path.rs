@@ -1,11 +1,15 @@
 //! Request paths, read strictly and once (RFC 3986 §2.1, §3.3).
 //!
 //! What a proxy in front of us and we could read differently is refused instead of repaired: encoded slashes, dot
-//! segments, control characters, text that is not UTF-8. Query strings are the wire floor's.
+//! segments, control characters, text that is not UTF-8. Query strings are each dialect's own.
 
 use std::borrow::Cow;
 
-use crate::limits::{PATH_BYTES_MAX, PATH_SEGMENTS_MAX};
+/// The longest request path, in bytes as sent.
+pub const PATH_BYTES_MAX: usize = 2048;
+
+/// The most segments a request path may have.
+pub const PATH_SEGMENTS_MAX: usize = 32;
 
 /// Why a path is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
