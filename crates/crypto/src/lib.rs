@@ -6,6 +6,7 @@
 pub mod digest;
 pub mod envelope;
 pub mod jose;
+pub mod keys;
 pub mod merkle;
 pub mod secret;
 pub mod x509;
