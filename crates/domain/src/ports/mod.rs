@@ -2,10 +2,12 @@
 
 pub mod clock;
 pub mod entropy;
+pub mod hsm;
 pub mod log;
 pub mod store;
 
 pub use clock::Clock;
 pub use entropy::Entropy;
+pub use hsm::Hsm;
 pub use log::Log;
 pub use store::Store;
