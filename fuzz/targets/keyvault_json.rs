@@ -4,7 +4,25 @@
 use libfuzzer_sys::fuzz_target;
 use vouchsafe_wire::admin::ApplyRequest;
 use vouchsafe_wire::json::{self, Budget};
-use vouchsafe_wire::keyvault::{RestoreRequest, SetSecretRequest, UpdateSecretRequest};
+use vouchsafe_wire::keyvault::certificate::{
+    CertificatePolicy, CreateCertificateRequest, ImportCertificateRequest, IssuerRequest,
+    MergeCertificateRequest, SetContactsRequest,
+};
+use vouchsafe_wire::keyvault::key::{
+    CreateKeyRequest, ImportKeyRequest, KeyRotationPolicy, OperationRequest, TransferBlob, UpdateKeyRequest,
+    VerifyRequest,
+};
+use vouchsafe_wire::keyvault::{RestoreRequest, SecretOctets, SetSecretRequest, UpdateSecretRequest};
+
+/// What is heard and said with one shape can be read again.
+macro_rules! said_again {
+    ($shape:ty, $data:expr, $budget:expr) => {
+        if let Ok(heard) = json::parse::<$shape>($data, $budget) {
+            let said = serde_json::to_vec(&heard).expect("a shape is JSON");
+            json::parse::<$shape>(&said, &Budget::new(1 << 20)).expect("what we say we read");
+        }
+    };
+}
 
 fuzz_target!(|data: &[u8]| {
     let budget = Budget::new(16 * 1024);
@@ -12,8 +30,21 @@ fuzz_target!(|data: &[u8]| {
         SetSecretRequest::parse(data, &budget).err(),
         UpdateSecretRequest::parse(data, &budget).err(),
         RestoreRequest::parse(data, &budget).err(),
+        CreateKeyRequest::parse(data, &budget).err(),
+        ImportKeyRequest::parse(data, &budget).err(),
+        UpdateKeyRequest::parse(data, &budget).err(),
+        OperationRequest::parse(data, &budget).err(),
+        VerifyRequest::parse(data, &budget).err(),
+        TransferBlob::parse(&SecretOctets::new(data.to_vec())).err(),
+        CreateCertificateRequest::parse(data, &budget).err(),
+        ImportCertificateRequest::parse(data, &budget).err(),
+        MergeCertificateRequest::parse(data, &budget).err(),
+        IssuerRequest::parse(data, &budget).err(),
+        SetContactsRequest::parse(data, &budget).err(),
         json::parse::<ApplyRequest>(data, &budget).err(),
     ];
+    said_again!(KeyRotationPolicy, data, &budget);
+    said_again!(CertificatePolicy, data, &budget);
     for refusal in refusals.into_iter().flatten() {
         let said = refusal.to_string();
         assert!(!said.is_empty() && said.len() < 4_096, "a refusal of {} bytes", said.len());

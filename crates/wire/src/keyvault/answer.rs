@@ -1,4 +1,4 @@
-//! What a vault answers about secrets (secrets.json, `SecretBundle` and its kin).
+//! What a vault answers about secrets (secrets.json, `SecretBundle` and its kin), and what its other objects share.
 //!
 //! Plain secrets never carry `previousVersion`: the member belongs to certificate-backed ones.
 
@@ -32,11 +32,11 @@ pub enum RecoveryLevel {
     CustomizedRecoverableProtectedSubscription,
 }
 
-/// When and whether a secret may be used, and what happens when it is deleted.
+/// When and whether an object may be used, and what happens when it is deleted.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SecretAttributes {
-    /// Whether it may be read.
+pub struct Attributes {
+    /// Whether it may be read or used.
     pub enabled: bool,
     /// Not before, in seconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,7 +69,7 @@ pub struct SecretBundle {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
     /// When and whether it may be used.
-    pub attributes: SecretAttributes,
+    pub attributes: Attributes,
     /// The caller's own names and values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<BTreeMap<String, String>>,
@@ -79,6 +79,9 @@ pub struct SecretBundle {
     /// Whether it backs a certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed: Option<bool>,
+    /// The version before, when it backs a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_version: Option<String>,
 }
 
 impl SecretBundle {
@@ -87,7 +90,8 @@ impl SecretBundle {
         let tags =
             self.tags.iter().flatten().map(|(name, value)| name.len() + value.len() + 6).sum::<usize>();
         let value = self.value.as_ref().map_or(0, |value| value.len() + value.len() / 8);
-        to_wiped_json(self, 384 + self.id.len() + tags + value)
+        let kid = self.kid.as_ref().map_or(0, String::len);
+        to_wiped_json(self, 448 + self.id.len() + kid + tags + value)
     }
 }
 
@@ -105,7 +109,7 @@ pub struct SecretItem {
     /// The identifier; with the version in the list of versions, without in the list of secrets.
     pub id: String,
     /// When and whether it may be used.
-    pub attributes: SecretAttributes,
+    pub attributes: Attributes,
     /// The caller's own names and values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<BTreeMap<String, String>>,
@@ -133,10 +137,13 @@ pub struct DeletedSecretBundle {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
     /// When and whether it could be used.
-    pub attributes: SecretAttributes,
+    pub attributes: Attributes,
     /// The caller's own names and values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<BTreeMap<String, String>>,
+    /// The key behind it, when it backs a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kid: Option<String>,
     /// Whether it backs a certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed: Option<bool>,
@@ -157,13 +164,13 @@ pub struct Page<T> {
 
 /// The answer to a backup.
 #[derive(Deserialize, Serialize)]
-pub struct BackupSecretResult {
+pub struct BackupResult {
     /// One opaque base64url text. Sealed, yet not for logs.
     #[serde(serialize_with = "write_exposed")]
     pub value: SecretText,
 }
 
-impl BackupSecretResult {
+impl BackupResult {
     /// The answer's bytes, in a buffer that wipes itself.
     pub fn to_json(&self) -> Zeroizing<Vec<u8>> {
         to_wiped_json(self, self.value.len() + 16)

@@ -18,6 +18,8 @@ pub struct Query {
     pub max_results: Option<u32>,
     /// Where the page begins.
     pub skip_token: Option<SkipToken>,
+    /// In which form a certificate's secret is wanted.
+    pub out_content_type: Option<String>,
 }
 
 impl Query {
@@ -27,6 +29,7 @@ impl Query {
         let api_version = form.take_plain("api-version")?;
         let max_results = form.take_number("maxresults")?;
         let skip_token = SkipToken::take(&mut form)?;
-        Ok(Self { api_version, max_results, skip_token })
+        let out_content_type = form.take_plain("outContentType")?;
+        Ok(Self { api_version, max_results, skip_token, out_content_type })
     }
 }

@@ -21,7 +21,7 @@ pub struct SetSecretRequest {
     /// Names and values of the caller's own; not secret.
     pub tags: Option<BTreeMap<String, String>>,
     /// Whether and when it may be read.
-    pub attributes: Option<SecretAttributesRequest>,
+    pub attributes: Option<AttributesRequest>,
 }
 
 /// `PATCH /secrets/{name}/{version}`; what is absent stays as it was.
@@ -33,13 +33,13 @@ pub struct UpdateSecretRequest {
     /// The new tags, all of them.
     pub tags: Option<BTreeMap<String, String>>,
     /// The new attributes.
-    pub attributes: Option<SecretAttributesRequest>,
+    pub attributes: Option<AttributesRequest>,
 }
 
 /// The attributes that a caller may choose; the rest of what it sends there is read-only and ignored.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-pub struct SecretAttributesRequest {
-    /// Whether it may be read.
+pub struct AttributesRequest {
+    /// Whether it may be read or used.
     pub enabled: Option<bool>,
     /// Not before, in seconds since the epoch.
     pub nbf: Option<i64>,
@@ -47,7 +47,7 @@ pub struct SecretAttributesRequest {
     pub exp: Option<i64>,
 }
 
-/// `POST /secrets/restore`.
+/// `POST /secrets/restore`, and the same for keys and certificates.
 #[derive(Deserialize)]
 pub struct RestoreRequest {
     /// What a backup answered. It is sealed, but whoever holds it can restore it, so it does not print either.

@@ -1,4 +1,8 @@
-//! Key Vault shapes against the published examples (secrets.json 7.4), and the oddities of real clients.
+//! Key Vault shapes against the published examples: secrets (secrets.json 7.4) and what all objects share here, keys and
+//! certificates in modules of their own; and the oddities of real clients.
+
+mod certificates;
+mod keys;
 
 use std::collections::BTreeMap;
 
@@ -8,9 +12,8 @@ use vouchsafe_wire::challenge;
 use vouchsafe_wire::form::BadForm;
 use vouchsafe_wire::json::{BadBody, Budget};
 use vouchsafe_wire::keyvault::{
-    BackupSecretResult, DeletedSecretBundle, ErrorBody, Page, Query, RecoveryLevel, RestoreRequest,
-    SecretAttributes, SecretAttributesRequest, SecretBundle, SecretItem, SetSecretRequest,
-    UpdateSecretRequest, identifier,
+    Attributes, AttributesRequest, BackupResult, DeletedSecretBundle, ErrorBody, Page, Query, RecoveryLevel,
+    RestoreRequest, SecretBundle, SecretItem, SetSecretRequest, UpdateSecretRequest, identifier,
 };
 use vouchsafe_wire::link::{NextLink, SkipToken};
 use vouchsafe_wire::secret_text::SecretText;
@@ -18,8 +21,8 @@ use vouchsafe_wire::secret_text::SecretText;
 const BUDGET: Budget = Budget::new(64 * 1024);
 const ORIGIN: &str = "https://myvault.vault.azure.net";
 
-fn attributes() -> SecretAttributes {
-    SecretAttributes {
+fn attributes() -> Attributes {
+    Attributes {
         enabled: true,
         nbf: None,
         exp: None,
@@ -39,6 +42,7 @@ fn bundle(value: Option<&str>) -> SecretBundle {
         tags: None,
         kid: None,
         managed: None,
+        previous_version: None,
     }
 }
 
@@ -101,6 +105,7 @@ fn a_deleted_secret_looks_like_the_published_example() {
         content_type: None,
         attributes: attributes(),
         tags: None,
+        kid: None,
         managed: None,
     };
     let value = serde_json::to_value(deleted).unwrap();
@@ -130,7 +135,7 @@ fn recovery_levels_have_the_published_names() {
 
 #[test]
 fn a_backup_is_one_opaque_text() {
-    let backup = BackupSecretResult { value: SecretText::new("b64".to_owned()) };
+    let backup = BackupResult { value: SecretText::new("b64".to_owned()) };
     assert_eq!(json_of(&backup.to_json()), json!({"value": "b64"}));
     let restore = RestoreRequest::parse(br#"{"value":"b64"}"#, &BUDGET).unwrap();
     assert_eq!(restore.value.expose(), "b64");
@@ -151,14 +156,14 @@ fn a_refusal_has_code_message_and_inner_code() {
 fn set_requests_of_every_client_are_read() {
     let js = SetSecretRequest::parse(br#"{"value":"v","attributes":{}}"#, &BUDGET).unwrap();
     assert_eq!(js.value.expose(), "v");
-    assert_eq!(js.attributes, Some(SecretAttributesRequest::default()));
+    assert_eq!(js.attributes, Some(AttributesRequest::default()));
     let full = SetSecretRequest::parse(
         br#"{"value":"v","contentType":"text/plain","tags":{"a":"b"},"futureMember":{"x":[1]},
             "attributes":{"enabled":false,"nbf":1,"exp":2,"recoveryLevel":"Purgeable","created":9}}"#,
         &BUDGET,
     )
     .unwrap();
-    let expected = SecretAttributesRequest { enabled: Some(false), nbf: Some(1), exp: Some(2) };
+    let expected = AttributesRequest { enabled: Some(false), nbf: Some(1), exp: Some(2) };
     assert_eq!(full.attributes, Some(expected));
     assert_eq!(full.tags.unwrap()["a"], "b");
     let empty = UpdateSecretRequest::parse(b"{}", &BUDGET).unwrap();
@@ -195,6 +200,8 @@ fn queries_with_encoded_names_and_unknown_parameters_are_read() {
     assert_eq!(js.max_results, Some(3));
     let rust = Query::parse(Some("%24skiptoken=bWFyaw&api-version=x")).unwrap();
     assert_eq!(rust.skip_token.unwrap().place(), b"mark");
+    let converted = Query::parse(Some("outContentType=application%2Fx-pem-file")).unwrap();
+    assert_eq!(converted.out_content_type.as_deref(), Some("application/x-pem-file"));
     assert_eq!(Query::parse(None).unwrap(), Query::default());
 }
 
@@ -272,7 +279,8 @@ proptest! {
         .compose();
         let query = link.split_once('?').unwrap().1;
         let skip_token = (!skip_token.place().is_empty()).then_some(skip_token);
-        let expected = Query { api_version: Some(version), max_results, skip_token };
+        let expected =
+            Query { api_version: Some(version), max_results, skip_token, out_content_type: None };
         assert_eq!(Query::parse(Some(query)).as_ref(), Ok(&expected));
         let reordered: Vec<&str> = query.rsplit('&').collect();
         assert_eq!(Query::parse(Some(&reordered.join("&").replace('$', "%24"))), Ok(expected));
