@@ -8,6 +8,7 @@ pub mod envelope;
 pub mod jose;
 pub mod keys;
 pub mod merkle;
+pub mod pki;
 pub mod secret;
 pub mod x509;
 
