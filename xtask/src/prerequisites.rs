@@ -1,4 +1,5 @@
-//! What the proof needs from the machine: a C compiler, OpenSSL's headers for the foreign client, and Python packages.
+//! What the proof needs from the machine: a C compiler, OpenSSL's headers for the foreign client, SoftHSM 2,
+//! and Python packages.
 
 use std::fs;
 use std::path::PathBuf;
@@ -37,6 +38,12 @@ const NEEDS: &[Need] = &[
         program: "python3",
         arguments: &["-c", "import sys, venv, ensurepip, tomllib; assert sys.version_info >= (3, 11)"],
         packages: &["python3", "python3-venv"],
+    },
+    Need {
+        what: "SoftHSM 2 (keys in a PKCS#11 token)",
+        program: "softhsm2-util",
+        arguments: &["--version"],
+        packages: &["softhsm2"],
     },
     Need { what: "sha256sum", program: "sha256sum", arguments: &["--version"], packages: &["coreutils"] },
 ];

@@ -11,10 +11,11 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("vouchsafe-wire", "crates/wire", &[]),
     ("vouchsafe-domain", "crates/domain", &["vouchsafe-crypto"]),
     ("vouchsafe-store", "crates/store", &["vouchsafe-domain", "vouchsafe-crypto"]),
+    ("vouchsafe-hsm", "crates/hsm", &["vouchsafe-domain", "vouchsafe-crypto"]),
     (
         "vouchsafe-server",
         "crates/server",
-        &["vouchsafe-domain", "vouchsafe-wire", "vouchsafe-crypto", "vouchsafe-store"],
+        &["vouchsafe-domain", "vouchsafe-wire", "vouchsafe-crypto", "vouchsafe-store", "vouchsafe-hsm"],
     ),
     ("vouchsafe-agent", "crates/agent", &["vouchsafe-wire", "vouchsafe-crypto"]),
     ("vouchsafe", "crates/vouchsafe", FLOORS),
@@ -31,6 +32,7 @@ const FLOORS: &[&str] = &[
     "vouchsafe-wire",
     "vouchsafe-domain",
     "vouchsafe-store",
+    "vouchsafe-hsm",
     "vouchsafe-server",
     "vouchsafe-agent",
 ];
@@ -41,6 +43,11 @@ const CLOSED: &[(&str, &[&str], &str)] = &[
     ("vouchsafe-wire", NETWORK, "`wire` is shapes; who sends them is decided in `server` and `agent`"),
     ("vouchsafe-domain", NETWORK, "`domain` decides; the outside is reached through a port"),
     ("vouchsafe-store", &["axum", "hyper", "reqwest"], "`store` remembers; it speaks to no one"),
+    (
+        "vouchsafe-hsm",
+        &["axum", "hyper", "reqwest", "rusqlite"],
+        "`hsm` computes, or asks a token; it keeps nothing",
+    ),
     ("vouchsafe-agent", &["rusqlite", "axum"], "`agent` keeps nothing and serves two small protocols"),
 ];
 

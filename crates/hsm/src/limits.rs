@@ -1,0 +1,26 @@
+//! Every bound of the key holders in one place.
+
+use std::time::Duration;
+
+/// Threads that each hold one connection to a token.
+pub const WORKERS: usize = 4;
+/// The most threads an operator may ask for; a token has few connections.
+pub const WORKERS_MAX: usize = 64;
+/// Calls that wait for a free thread.
+pub const QUEUE_MAX: usize = 128;
+/// How long a call to a token may take.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a token may take to make or take over a key; RSA with 4096 bits takes a small token half a minute.
+pub const GENERATE_DEADLINE: Duration = Duration::from_secs(60);
+/// Failures of a token, one after the other, before it is left alone.
+pub const BREAKER_FAILURES: u32 = 5;
+/// How long a token that failed is left alone before one call tries it.
+pub const BREAKER_COOLING: Duration = Duration::from_secs(10);
+/// What a caller is told to wait when one call failed.
+pub const RETRY_AFTER_SECONDS: u32 = 5;
+/// Handles that one connection remembers.
+pub const HANDLES_MAX: usize = 4_096;
+/// Bytes of a PIN file.
+pub const PIN_BYTES_MAX: u64 = 256;
+/// Pre-generated keys of one kind.
+pub const POOL_KEYS_MAX: usize = 64;

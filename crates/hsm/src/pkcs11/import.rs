@@ -1,0 +1,133 @@
+//! Keys that come into a token from outside.
+//!
+//! A key of a caller is wrapped here with a key of ours and unwrapped inside (AES-KWP, PKCS#11 §2.14), so that one way
+//! in is enough for every kind. A wrapped key ("bring your own key", the layout of `CKM_RSA_AES_KEY_WRAP`, PKCS#11
+//! §2.1.21) is unwrapped inside in two steps: first the AES key with the exchange key, then the key with the AES key.
+//! Neither of the two is ever in our memory.
+
+use cryptoki::error::Error;
+use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
+use vouchsafe_crypto::keys::{KeyFamily, KeySpec, PrivateKey};
+use vouchsafe_crypto::{Reason, SecretBytes};
+use vouchsafe_domain::ports::hsm::HsmError;
+
+use super::connection::{Fault, Reply};
+use super::keys::{Origin, private_template, refuses_strictness};
+use super::material::{ID_BYTES, TokenKey};
+use super::operate::oaep_sha1;
+use super::token::{TokenConnection, fault};
+use crate::wrapped;
+
+impl TokenConnection {
+    /// Takes over a key that is in our memory.
+    pub(super) fn import(&mut self, key: &PrivateKey) -> Result<Reply, Fault> {
+        let spec = key.spec();
+        let clear = key.to_pkcs8().unwrap_or_else(|| key.to_material());
+        let wrapping_key = wrapped::new_wrapping_key().map_err(Fault::Answer)?;
+        let inner = wrapped::wrap(&wrapping_key, &clear).map_err(Fault::Answer)?;
+        self.require_key_wrap()?;
+        let wrapping = self.create_wrapping_key(&wrapping_key)?;
+        let held = self.unwrap_in(spec, wrapping, &inner, |_, _| Ok(key.public()));
+        self.discard(wrapping);
+        held
+    }
+
+    /// Takes over a key that only the token can unwrap.
+    pub(super) fn import_wrapped(
+        &mut self,
+        exchange: &TokenKey,
+        wrapping_key: &[u8],
+        inner: &[u8],
+        spec: KeySpec,
+    ) -> Result<Reply, Fault> {
+        self.require_key_wrap()?;
+        self.with_key(exchange, |token, exchange| {
+            let wrapping = token
+                .session
+                .unwrap_key(&oaep_sha1(), exchange, wrapping_key, &wrapping_template())
+                .map_err(|error| token.judge_error(error))?;
+            let held = token.unwrap_in(spec, wrapping, inner, |token, handle| match spec.family() {
+                KeyFamily::Oct => Ok(None),
+                KeyFamily::Rsa => token.read_public(spec, handle).map(Some),
+                // The point is not part of what a token makes of an unwrapped key, unless it computes it.
+                KeyFamily::Ec => token.read_public(spec, handle).map(Some).map_err(|error| match error {
+                    Fault::Answer(_) => Fault::Answer(HsmError::Unsupported(
+                        "the token does not show the public half of an unwrapped EC key",
+                    )),
+                    other => other,
+                }),
+            });
+            token.discard(wrapping);
+            held
+        })
+    }
+
+    fn require_key_wrap(&self) -> Result<(), Fault> {
+        if self.offers(MechanismType::AES_KEY_WRAP_PAD) {
+            Ok(())
+        } else {
+            Err(Fault::Answer(HsmError::Unsupported("the token does not unwrap keys with AES-KWP")))
+        }
+    }
+
+    fn create_wrapping_key(&self, key: &SecretBytes) -> Result<ObjectHandle, Fault> {
+        let mut template = wrapping_template();
+        template.push(Attribute::Value(key.expose(Reason::Cipher).to_vec()));
+        self.session.create_object(&template).map_err(fault)
+    }
+
+    /// Unwraps a key so that it stays, and accepts it or destroys it.
+    fn unwrap_in(
+        &mut self,
+        spec: KeySpec,
+        wrapping: ObjectHandle,
+        inner: &[u8],
+        public: impl Fn(&mut Self, ObjectHandle) -> Result<Option<vouchsafe_crypto::keys::PublicKey>, Fault>,
+    ) -> Result<Reply, Fault> {
+        let id = self.new_id()?;
+        let unwrapped = match self.unwrap_object(spec, id, wrapping, inner, true) {
+            Err(error) if refuses_strictness(&error) => self.unwrap_object(spec, id, wrapping, inner, false),
+            other => other,
+        };
+        let handle = unwrapped.map_err(|error| match self.judge_error(error) {
+            Fault::Answer(HsmError::Refused(_)) => {
+                Fault::Answer(HsmError::Refused("the wrapped key could not be unwrapped"))
+            }
+            other => other,
+        })?;
+        let held = self.take_in(spec, id, handle, Origin::Elsewhere, |token| public(token, handle));
+        // What was unwrapped is not what the caller said it was.
+        held.map_err(|error| match error {
+            Fault::Answer(HsmError::Mismatch | HsmError::Broken(_)) => {
+                Fault::Answer(HsmError::Refused("the wrapped key is of another kind"))
+            }
+            other => other,
+        })
+    }
+
+    fn unwrap_object(
+        &self,
+        spec: KeySpec,
+        id: [u8; ID_BYTES],
+        wrapping: ObjectHandle,
+        inner: &[u8],
+        strict: bool,
+    ) -> Result<ObjectHandle, Error> {
+        let template = private_template(spec, id, strict);
+        self.session.unwrap_key(&Mechanism::AesKeyWrapPad, wrapping, inner, &template)
+    }
+}
+
+/// An AES key that lives as long as one call and does nothing but unwrap.
+fn wrapping_template() -> Vec<Attribute> {
+    vec![
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(false),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Unwrap(true),
+    ]
+}

@@ -1,0 +1,95 @@
+//! What the store remembers of a key in a token: where it is, and what proves that it is still the same.
+//!
+//! SECURITY: a label or an id finds *a* key. Whoever can write to the token can put another key under the same id, so
+//! the material also holds the public key, which a signature must verify with, or a digest of what a symmetric key
+//! encrypts a fixed block to.
+
+use vouchsafe_crypto::keys::{KeyFamily, KeySpec, PublicKey};
+use vouchsafe_crypto::{Reason, SecretBytes};
+use vouchsafe_domain::ports::hsm::{HsmError, KeyRef};
+
+/// `CKA_ID`: random, so that two deployments can share a token.
+pub const ID_BYTES: usize = 16;
+const CHECK_BYTES: usize = 32;
+const FORMAT: u8 = 1;
+const BACKUP_LABEL: &[u8] = b"vouchsafe token key reference 1\0";
+
+/// A key in a token, as it is remembered.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct TokenKey {
+    /// Its kind.
+    pub spec: KeySpec,
+    /// Its `CKA_ID`.
+    pub id: [u8; ID_BYTES],
+    /// What it is recognized by.
+    pub check: Check,
+}
+
+/// What a key is recognized by.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Check {
+    /// Its public key, as `SubjectPublicKeyInfo`.
+    Public(Vec<u8>),
+    /// SHA-256 of what it encrypts a fixed block to.
+    Value([u8; CHECK_BYTES]),
+}
+
+impl TokenKey {
+    /// What the store keeps: a format, the id, the check.
+    pub fn material(&self) -> SecretBytes {
+        let check = match &self.check {
+            Check::Public(spki) => spki.as_slice(),
+            Check::Value(value) => value.as_slice(),
+        };
+        SecretBytes::new([&[FORMAT], self.id.as_slice(), check].concat())
+    }
+
+    /// Reads what the store kept; what is not a key of that kind is a mismatch.
+    pub fn from_reference(key: &KeyRef<'_>) -> Result<Self, HsmError> {
+        Self::read(key.spec, key.material.expose(Reason::Cipher))
+    }
+
+    fn read(spec: KeySpec, material: &[u8]) -> Result<Self, HsmError> {
+        let (format, rest) = material.split_first().ok_or(HsmError::Mismatch)?;
+        let (id, check) = rest.split_first_chunk::<ID_BYTES>().ok_or(HsmError::Mismatch)?;
+        let check = match spec.family() {
+            KeyFamily::Oct => Check::Value(check.try_into().map_err(|_| HsmError::Mismatch)?),
+            KeyFamily::Rsa | KeyFamily::Ec => {
+                let public = PublicKey::from_spki_der(check).map_err(|_| HsmError::Mismatch)?;
+                if public.spec() != spec {
+                    return Err(HsmError::Mismatch);
+                }
+                Check::Public(check.to_vec())
+            }
+        };
+        if *format == FORMAT { Ok(Self { spec, id: *id, check }) } else { Err(HsmError::Mismatch) }
+    }
+
+    /// The public key, where there is one.
+    pub fn public(&self) -> Option<PublicKey> {
+        match &self.check {
+            Check::Public(spki) => PublicKey::from_spki_der(spki).ok(),
+            Check::Value(_) => None,
+        }
+    }
+
+    /// A backup: the material and the token it means something to. The key itself cannot leave.
+    pub fn backup(&self, serial: &str) -> SecretBytes {
+        let material = self.material();
+        let length = u8::try_from(serial.len()).unwrap_or(u8::MAX);
+        let serial = serial.as_bytes().get(..usize::from(length)).unwrap_or_default();
+        SecretBytes::new([BACKUP_LABEL, &[length], serial, material.expose(Reason::Record)].concat())
+    }
+
+    /// Reads a backup that was made of this token.
+    pub fn from_backup(spec: KeySpec, blob: &SecretBytes, serial: &str) -> Result<Self, HsmError> {
+        let refused = || HsmError::Refused("the backup is not one of a key in a token");
+        let rest = blob.expose(Reason::Record).strip_prefix(BACKUP_LABEL).ok_or_else(refused)?;
+        let (length, rest) = rest.split_first().ok_or_else(refused)?;
+        let (made_of, material) = rest.split_at_checked(usize::from(*length)).ok_or_else(refused)?;
+        if made_of != serial.as_bytes() {
+            return Err(HsmError::Refused("the backup refers to a key that never leaves another token"));
+        }
+        Self::read(spec, material)
+    }
+}

@@ -1,0 +1,81 @@
+//! RSA keys made before anyone asks for one: finding the primes takes seconds, and a caller waits for them otherwise.
+//!
+//! Keys wait in memory only, as material that wipes itself. One is made at a time, so that the pool never takes more
+//! than one core from those who are waiting for an answer.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
+use vouchsafe_crypto::SecretBytes;
+use vouchsafe_crypto::keys::{KeyFamily, KeySpec, PrivateKey};
+
+use crate::limits::POOL_KEYS_MAX;
+
+/// RSA keys in stock.
+pub struct KeyPool {
+    shelves: Mutex<BTreeMap<KeySpec, Shelf>>,
+    taken: Notify,
+}
+
+struct Shelf {
+    wanted: usize,
+    keys: VecDeque<SecretBytes>,
+}
+
+impl KeyPool {
+    /// An empty pool that wants so many keys of each kind. Only RSA keys are worth keeping: others are left out.
+    pub fn new(wanted: impl IntoIterator<Item = (KeySpec, usize)>) -> Arc<Self> {
+        let shelves = wanted
+            .into_iter()
+            .filter(|(spec, _)| spec.family() == KeyFamily::Rsa)
+            .map(|(spec, wanted)| (spec, Shelf { wanted: wanted.min(POOL_KEYS_MAX), keys: VecDeque::new() }))
+            .collect();
+        Arc::new(Self { shelves: Mutex::new(shelves), taken: Notify::new() })
+    }
+
+    /// A key, if one is in stock. Each key is given out once.
+    pub fn take(&self, spec: KeySpec) -> Option<PrivateKey> {
+        let material = self.shelves().get_mut(&spec)?.keys.pop_front()?;
+        self.taken.notify_one();
+        PrivateKey::from_material(spec, &material).ok()
+    }
+
+    /// How many keys of a kind are in stock.
+    pub fn stock(&self, spec: KeySpec) -> usize {
+        self.shelves().get(&spec).map_or(0, |shelf| shelf.keys.len())
+    }
+
+    /// Makes the key that is missed most; says whether one was missing.
+    pub async fn refill_one(&self) -> bool {
+        let emptiest = self
+            .shelves()
+            .iter()
+            .filter(|(_, shelf)| shelf.keys.len() < shelf.wanted)
+            .min_by_key(|(spec, shelf)| (shelf.keys.len(), **spec))
+            .map(|(spec, _)| *spec);
+        let Some(spec) = emptiest else { return false };
+        let made = spawn_blocking(move || PrivateKey::generate(spec).to_material()).await;
+        let Ok(material) = made else {
+            tracing::warn!(?spec, "no key was made for the pool");
+            return false;
+        };
+        if let Some(shelf) = self.shelves().get_mut(&spec).filter(|shelf| shelf.keys.len() < shelf.wanted) {
+            shelf.keys.push_back(material);
+        }
+        true
+    }
+
+    /// Keeps the pool filled for ever; a task to start once.
+    pub async fn keep_filled(self: Arc<Self>) {
+        loop {
+            while self.refill_one().await {}
+            self.taken.notified().await;
+        }
+    }
+
+    fn shelves(&self) -> MutexGuard<'_, BTreeMap<KeySpec, Shelf>> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
