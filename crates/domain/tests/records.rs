@@ -94,7 +94,13 @@ fn attributes() -> Attributes {
 }
 
 fn version(number: u128, attributes: Attributes) -> SecretVersion {
-    SecretVersion { version: ObjectVersion(id(number)), attributes, created: at(3), updated: at(4) }
+    SecretVersion {
+        version: ObjectVersion(id(number)),
+        attributes,
+        managed: false,
+        created: at(3),
+        updated: at(4),
+    }
 }
 
 fn permission(actions: &[&str], data_actions: &[&str]) -> Permission {
@@ -244,11 +250,12 @@ fn samples() -> Vec<Sample> {
     let deleted = |purging| DeletedSecret { head: head.clone(), deleted: at(5), purge_due: at(6), purging };
     let key = published_key();
     let authority = ListenerAuthority { certificate: vec![0x30, 0], key };
-    let stored = record::SecretVersion::decode(&*version(21, attributes()).encode()).expect("a version");
-    let backup = record::SecretBackup {
+    let stored = Encode::encode(&version(21, attributes()));
+    let backup = record::ObjectBackup {
         name: "Db-Password".to_owned(),
         current: id(21).as_bytes().to_vec(),
         versions: vec![record::BackupVersion { attributes: Some(stored), value: b"value".to_vec() }],
+        ..record::ObjectBackup::default()
     };
     let owner = record::VaultName { tenant: id(1).as_bytes().to_vec(), vault: id(3).as_bytes().to_vec() };
     let mut samples = control_plane();

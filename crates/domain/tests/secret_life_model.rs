@@ -29,10 +29,10 @@ const VAULTS: [(&str, u32, bool); 3] = [("plain", 7, false), ("protected", 30, t
 
 fn refusal(error: &Error) -> Refusal {
     match error {
-        Error::NotFound(_) => Refusal::NotFound,
-        Error::Disabled => Refusal::Disabled,
-        Error::DeletedButRecoverable(_) => Refusal::Recoverable,
-        Error::AlreadyExists(_) => Refusal::Exists,
+        Error::NotFound(..) => Refusal::NotFound,
+        Error::Disabled(_) => Refusal::Disabled,
+        Error::DeletedButRecoverable(..) => Refusal::Recoverable,
+        Error::AlreadyExists(..) => Refusal::Exists,
         Error::PurgeProtected => Refusal::Protected,
         other => panic!("the model knows no {other:?}"),
     }

@@ -68,6 +68,16 @@ pub enum Kind {
     DeletedSecret = 20,
     /// The subscription that a tenant id belongs to, in the deployment partition.
     SubscriptionOwner = 21,
+    /// The head of a key: current version and what listing shows.
+    Key = 22,
+    /// The public part and the attributes of one version of a key.
+    KeyVersion = 23,
+    /// What a holder of keys needs to use one version: private key material, or the handle of a key in a token.
+    KeyMaterial = 24,
+    /// The head of a soft-deleted key.
+    DeletedKey = 25,
+    /// When a key is rotated by itself.
+    KeyRotationPolicy = 26,
 }
 
 /// The typed path of a record. The barrier turns it into an opaque engine key; names never reach the disk.

@@ -1,88 +1,86 @@
-//! The deciders of the vault: pure, synchronous, everything they need is an argument.
+//! The deciders of every object's life: pure, synchronous, everything they need is an argument.
 
-use super::change::{SecretToSet, SecretUpdate};
+use std::collections::BTreeMap;
+
 use super::error::Error;
-use super::secret::{Attributes, DeletedSecret, SecretHead, SecretVersion};
-use crate::ids::{ObjectName, ObjectVersion};
+use super::object::{Deleted, Head, ObjectKind, Version};
+use crate::ids::ObjectName;
 use crate::limits;
 use crate::resource::Vault;
 use crate::time::Timestamp;
 
-/// Whether the value of this version may be read.
-///
-/// Key Vault lets a secret be read outside its `nbf` and `exp`: they inform, they do not forbid. Only `enabled` does.
-pub(super) fn readable(version: &SecretVersion) -> Result<(), Error> {
-    if version.attributes.disabled { Err(Error::Disabled) } else { Ok(()) }
-}
-
-/// The new version that a set makes.
-pub(super) fn set(
-    name: &ObjectName,
-    live: Option<&SecretHead>,
-    deleted: Option<&DeletedSecret>,
-    wanted: &SecretToSet,
-    version: ObjectVersion,
-    now: Timestamp,
-) -> Result<SecretHead, Error> {
-    name_is_free(name, deleted)?;
-    if wanted.value.len() > limits::SECRET_VALUE_BYTES_MAX {
-        return Err(Error::BadParameter(format!(
-            "the value is longer than {} bytes",
-            limits::SECRET_VALUE_BYTES_MAX
-        )));
-    }
-    wanted.attributes.check().map_err(Error::BadParameter)?;
-    // The first spelling of the name stays: ids must not change when somebody types it differently.
-    let name = live.map_or_else(|| name.clone(), |head| head.name.clone());
-    let current =
-        SecretVersion { version, attributes: wanted.attributes.clone(), created: now, updated: now };
-    Ok(SecretHead { name, current })
-}
-
-/// The version after an update: what is not mentioned stays; tags are replaced whole.
-pub(super) fn update(
-    version: &SecretVersion,
-    update: &SecretUpdate,
-    now: Timestamp,
-) -> Result<SecretVersion, Error> {
-    let before = &version.attributes;
-    let attributes = Attributes {
-        disabled: update.disabled.unwrap_or(before.disabled),
-        not_before: update.not_before.or(before.not_before),
-        expires: update.expires.or(before.expires),
-        content_type: update.content_type.clone().or_else(|| before.content_type.clone()),
-        tags: update.tags.clone().unwrap_or_else(|| before.tags.clone()),
-    };
-    attributes.check().map_err(Error::BadParameter)?;
-    Ok(SecretVersion { attributes, updated: now, ..version.clone() })
-}
-
 /// The soft-deleted form.
-pub(super) fn delete(head: SecretHead, vault: &Vault, now: Timestamp) -> DeletedSecret {
-    DeletedSecret { head, deleted: now, purge_due: vault.purge_due(now), purging: false }
+pub(super) fn delete<V>(head: Head<V>, vault: &Vault, now: Timestamp) -> Deleted<V> {
+    Deleted { head, deleted: now, purge_due: vault.purge_due(now), purging: false }
 }
 
-/// Whether a soft-deleted secret may become live again.
-pub(super) fn recover(deleted: &DeletedSecret, live: Option<&SecretHead>) -> Result<SecretHead, Error> {
+/// Whether a soft-deleted object may become live again.
+pub(super) fn recover<V: Version>(
+    kind: ObjectKind,
+    deleted: &Deleted<V>,
+    live: Option<&Head<V>>,
+) -> Result<Head<V>, Error> {
     if deleted.purging {
-        return Err(Error::NotFound(deleted.head.name.to_string()));
+        return Err(Error::NotFound(kind, deleted.head.name.to_string()));
     }
     match live {
-        Some(head) => Err(Error::AlreadyExists(head.name.to_string())),
+        Some(head) => Err(Error::AlreadyExists(kind, head.name.to_string())),
         None => Ok(deleted.head.clone()),
     }
 }
 
-/// Whether a soft-deleted secret may be destroyed on request.
+/// Whether a soft-deleted object may be destroyed on request.
 pub(super) fn purge(vault: &Vault) -> Result<(), Error> {
     if vault.purge_protection { Err(Error::PurgeProtected) } else { Ok(()) }
 }
 
-/// Whether a name may be used for a new secret.
-pub(super) fn name_is_free(name: &ObjectName, deleted: Option<&DeletedSecret>) -> Result<(), Error> {
+/// Whether a name may be used for a new object.
+pub(super) fn name_is_free<V>(
+    kind: ObjectKind,
+    name: &ObjectName,
+    deleted: Option<&Deleted<V>>,
+) -> Result<(), Error> {
     match deleted {
-        Some(deleted) if deleted.purging => Err(Error::BeingDeleted(name.to_string())),
-        Some(_) => Err(Error::DeletedButRecoverable(name.to_string())),
+        Some(deleted) if deleted.purging => Err(Error::BeingDeleted(kind, name.to_string())),
+        Some(_) => Err(Error::DeletedButRecoverable(kind, name.to_string())),
         None => Ok(()),
     }
+}
+
+/// Whether an object may be changed by itself: what belongs to a certificate may not.
+pub(super) fn unmanaged<V: Version>(
+    kind: ObjectKind,
+    operation: &'static str,
+    version: &V,
+) -> Result<(), Error> {
+    if version.managed() { Err(Error::Managed(kind, operation)) } else { Ok(()) }
+}
+
+/// Refuses labels and a validity that Key Vault documents as too long or contradictory.
+pub(super) fn labels_and_validity(
+    tags: &BTreeMap<String, String>,
+    not_before: Option<Timestamp>,
+    expires: Option<Timestamp>,
+) -> Result<(), String> {
+    if let (Some(not_before), Some(expires)) = (not_before, expires)
+        && not_before > expires
+    {
+        return Err("the attribute nbf must not be later than exp".to_owned());
+    }
+    if tags.len() > limits::TAGS_MAX {
+        return Err(format!("there are more than {} tags", limits::TAGS_MAX));
+    }
+    let too_long = |(name, value): (&String, &String)| {
+        name.is_empty()
+            || name.chars().count() > limits::TAG_NAME_CHARS_MAX
+            || value.chars().count() > limits::TAG_VALUE_CHARS_MAX
+    };
+    if tags.iter().any(too_long) {
+        return Err(format!(
+            "a tag's name must have 1 to {} characters and its value at most {}",
+            limits::TAG_NAME_CHARS_MAX,
+            limits::TAG_VALUE_CHARS_MAX
+        ));
+    }
+    Ok(())
 }

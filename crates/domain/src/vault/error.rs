@@ -1,5 +1,6 @@
 //! What a caller of the vault can do wrong.
 
+use super::object::ObjectKind;
 use crate::access::authorize::Denial;
 use crate::error::Fault;
 use crate::ids::Malformed;
@@ -14,23 +15,26 @@ pub enum Error {
     /// The caller may not.
     #[error("the caller is not authorized")]
     Denied(Box<Denial>),
-    /// There is no such secret, or no such version of it.
-    #[error("a secret with (name/id) {0} was not found in this key vault")]
-    NotFound(String),
-    /// The version is disabled.
-    #[error("operation get is not allowed on a disabled secret")]
-    Disabled,
-    /// The name belongs to a soft-deleted secret.
+    /// There is no such object, or no such version of it.
+    #[error("a {0} with (name/id) {1} was not found in this key vault")]
+    NotFound(ObjectKind, String),
+    /// The version is disabled and cannot be read.
+    #[error("operation get is not allowed on a disabled {0}")]
+    Disabled(ObjectKind),
+    /// The name belongs to a soft-deleted object.
     #[error(
-        "secret {0} is currently in a deleted but recoverable state, and its name cannot be reused; recover or purge it first"
+        "{0} {1} is currently in a deleted but recoverable state, and its name cannot be reused; recover or purge it first"
     )]
-    DeletedButRecoverable(String),
+    DeletedButRecoverable(ObjectKind, String),
     /// The name is being purged.
-    #[error("secret {0} is currently being deleted; try again when it is gone")]
-    BeingDeleted(String),
-    /// A secret of that name exists where one is to be restored or recovered to.
-    #[error("there is already a secret named {0} in this vault")]
-    AlreadyExists(String),
+    #[error("{0} {1} is currently being deleted; try again when it is gone")]
+    BeingDeleted(ObjectKind, String),
+    /// An object of that name exists where one is to be restored or recovered to.
+    #[error("there is already a {0} named {1} in this vault")]
+    AlreadyExists(ObjectKind, String),
+    /// The object belongs to a certificate; this operation asks for the certificate.
+    #[error("operation {1} is not allowed on this {0}, because it belongs to a certificate of the same name")]
+    Managed(ObjectKind, &'static str),
     /// The vault keeps deleted objects until their time.
     #[error(
         "operation purge is not allowed because purge protection is enabled for this vault; the secret is purged on its scheduled purge date"
@@ -50,11 +54,12 @@ impl Error {
         match self {
             Self::VaultNotFound(_) => "vault_not_found",
             Self::Denied(_) => "denied",
-            Self::NotFound(_) => "not_found",
-            Self::Disabled => "disabled",
-            Self::DeletedButRecoverable(_) => "deleted_but_recoverable",
-            Self::BeingDeleted(_) => "being_deleted",
-            Self::AlreadyExists(_) => "already_exists",
+            Self::NotFound(..) => "not_found",
+            Self::Disabled(_) => "disabled",
+            Self::DeletedButRecoverable(..) => "deleted_but_recoverable",
+            Self::BeingDeleted(..) => "being_deleted",
+            Self::AlreadyExists(..) => "already_exists",
+            Self::Managed(..) => "managed",
             Self::PurgeProtected => "purge_protected",
             Self::BadParameter(_) => "bad_parameter",
             Self::Fault(Fault::Contended) => "contended",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::error::Error;
-use super::secret::{DeletedSecret, Place, SecretHead, SecretVersion};
+use super::object::{Deleted, Family, Head, ObjectKind, Place, Version};
 use crate::access::action::Action;
 use crate::access::authorize::Authorized;
 use crate::access::caller::Caller;
@@ -26,8 +26,8 @@ pub(super) struct Admitted<A: Action> {
 }
 
 impl<A: Action> Admitted<A> {
-    pub(super) fn place(&self, name: &ObjectName) -> Place {
-        Place::new(self.tenant.tenant().id, self.vault.id, name)
+    pub(super) fn place(&self, family: Family, name: &ObjectName) -> Place {
+        Place::new(self.tenant.tenant().id, self.vault.id, family, name)
     }
 
     pub(super) fn partition(&self) -> crate::ports::store::Partition {
@@ -70,13 +70,14 @@ impl Platform {
         context: &Context,
         caller: &Caller,
         vault: &VaultName,
+        kind: ObjectKind,
         object: Option<&ObjectName>,
     ) -> Result<Admitted<A>, Error> {
         let (tenant, vault) =
             self.world().vault(vault).ok_or_else(|| Error::VaultNotFound(vault.to_string()))?;
         let scope = Scope::vault(vault.subscription, &vault.group, &vault.name);
         let scope = match object {
-            Some(name) => scope.object("secrets", name),
+            Some(name) => scope.object(kind.collection(), name),
             None => scope,
         };
         match self.authorize::<A>(context, caller, &tenant, &scope).await? {
@@ -85,39 +86,55 @@ impl Platform {
         }
     }
 
-    async fn load<T: Decode>(&self, key: &Key) -> Result<Option<Found<T>>, Error> {
+    /// Reads a record, if there is one.
+    pub(super) async fn load<T: Decode>(&self, key: &Key) -> Result<Option<Found<T>>, Error> {
         let Some(record) = self.store.get(key).await.map_err(Fault::from)? else { return Ok(None) };
         let noun = T::decode(record.value.expose(Reason::Record))?;
         Ok(Some(Found { noun, revision: record.revision }))
     }
 
-    pub(super) async fn load_head(&self, place: &Place) -> Result<Option<Found<SecretHead>>, Error> {
+    pub(super) async fn load_head<V: Version>(&self, place: &Place) -> Result<Option<Found<Head<V>>>, Error> {
         self.load(&place.head()).await
     }
 
-    pub(super) async fn load_deleted(&self, place: &Place) -> Result<Option<Found<DeletedSecret>>, Error> {
+    pub(super) async fn load_deleted<V: Version>(
+        &self,
+        place: &Place,
+    ) -> Result<Option<Found<Deleted<V>>>, Error> {
         self.load(&place.deleted()).await
     }
 
-    pub(super) async fn load_version(
+    /// A version of a live object, the current one if none is named, and the name as first written.
+    pub(super) async fn load_version<V: Version>(
         &self,
         place: &Place,
-        version: ObjectVersion,
-    ) -> Result<Option<Found<SecretVersion>>, Error> {
-        self.load(&place.version(version)).await
+        name: &ObjectName,
+        version: Option<ObjectVersion>,
+    ) -> Result<(ObjectName, V), Error> {
+        let kind = place.family.object;
+        let head = self.load_head::<V>(place).await?;
+        let head = head.ok_or_else(|| Error::NotFound(kind, name.to_string()))?.noun;
+        match version.filter(|version| *version != head.current.id()) {
+            None => Ok((head.name, head.current)),
+            Some(version) => {
+                let found = self.load::<V>(&place.version(version)).await?;
+                let found = found.ok_or_else(|| Error::NotFound(kind, format!("{name}/{version}")))?;
+                Ok((head.name, found.noun))
+            }
+        }
     }
 
-    /// The value of a version; called only with a proof at hand and an entry about to be recorded.
-    pub(super) async fn load_value<A: Action>(
+    /// What is kept secret of a version; called only with a proof at hand and an entry about to be recorded.
+    pub(super) async fn load_material<A: Action>(
         &self,
         _: &Authorized<A>,
         place: &Place,
         version: ObjectVersion,
     ) -> Result<SecretBytes, Error> {
-        let record = self.store.get(&place.value(version)).await.map_err(Fault::from)?;
-        let record =
-            record.ok_or_else(|| Fault::Broken("a secret's version has no value record".to_owned()))?;
-        Ok(record.value)
+        let missing = || Fault::Broken(format!("a {}'s version has no material", place.family.object));
+        let key = place.material(version).ok_or_else(missing)?;
+        let record = self.store.get(&key).await.map_err(Fault::from)?;
+        Ok(record.ok_or_else(missing)?.value)
     }
 
     /// Records why an authorized request came to nothing, and passes the error on.

@@ -1,22 +1,20 @@
-//! The vault room: secrets and their life.
+//! The vault room: secrets, keys and their life.
 //!
-//! A secret has a *head* (its name, its current version, what listing shows), a record of attributes for each version,
-//! and a value record for each version that nothing but [`Platform::get_secret`](crate::Platform::get_secret) and
-//! [`Platform::backup_secret`](crate::Platform::backup_secret) opens. A soft-deleted secret's head stands under another
-//! kind, so that live and deleted lists are plain scans and a name is free exactly when both places are empty.
+//! An object has a *head* (its name, its current version, what listing shows), a record of attributes for each version,
+//! and where there is something to keep secret, a record of material for each version. A soft-deleted object's head
+//! stands under another kind, so that live and deleted lists are plain scans and a name is free exactly when both
+//! places are empty. The life of all of them is written once (`life/`); what is different is in the collection's folder.
 
-mod backup;
-mod change;
 mod decide;
 mod error;
-mod list;
+mod life;
 mod load;
-mod read;
-mod removal;
+mod object;
 mod secret;
 
-pub use change::{SecretToSet, SecretUpdate};
 pub use error::Error;
-pub use list::SecretPage;
-pub use read::ReadSecret;
-pub use secret::{Attributes, DeletedSecret, SecretHead, SecretVersion};
+pub use life::{ObjectPage, SealedBackup};
+pub use object::{Deleted, Head, ObjectKind, Version};
+pub use secret::{
+    Attributes, DeletedSecret, ReadSecret, SecretHead, SecretToSet, SecretUpdate, SecretVersion,
+};

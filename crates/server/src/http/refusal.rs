@@ -39,33 +39,54 @@ pub fn of_vault(error: vault::Error) -> Problem {
     let message = error.to_string();
     match error {
         Error::VaultNotFound(_) => Problem::new(Class::Absent, "VaultNotFound", message),
-        Error::NotFound(name) => Problem::new(
+        Error::NotFound(kind, name) => Problem::new(
             Class::Absent,
-            "SecretNotFound",
+            format!("{}NotFound", capitalized(kind)),
             format!(
-                "A secret with (name/id) {name} was not found in this key vault. If you recently deleted this secret \
+                "A {kind} with (name/id) {name} was not found in this key vault. If you recently deleted this {kind} \
                  you may be able to recover it using the correct recovery command."
             ),
         ),
-        Error::Disabled => Problem::new(Class::Denied, "Forbidden", "Operation get is not allowed on a disabled secret.")
-            .with_inner("SecretDisabled"),
-        Error::DeletedButRecoverable(name) => Problem::new(
+        Error::Disabled(kind) => {
+            let message = format!("Operation get is not allowed on a disabled {kind}.");
+            let inner = format!("{}Disabled", capitalized(kind));
+            Problem::new(Class::Denied, "Forbidden", message).with_inner(inner)
+        }
+        Error::Managed(kind, operation) => Problem::new(
+            Class::Denied,
+            "Forbidden",
+            format!(
+                "Operation {operation} is not allowed on this {kind}, because it belongs to the certificate of the \
+                 same name."
+            ),
+        )
+        .with_inner(format!("{}ManagedByCertificate", capitalized(kind))),
+        Error::DeletedButRecoverable(kind, name) => Problem::new(
             Class::Conflict,
             "Conflict",
             format!(
-                "Secret {name} is currently in a deleted but recoverable state, and its name cannot be reused; in this \
-                 state, the secret can only be recovered or purged."
+                "{} {name} is currently in a deleted but recoverable state, and its name cannot be reused; in this \
+                 state, the {kind} can only be recovered or purged.",
+                capitalized(kind)
             ),
         )
         .with_inner("ObjectIsDeletedButRecoverable"),
-        Error::BeingDeleted(_) => {
+        Error::BeingDeleted(..) => {
             Problem::new(Class::Conflict, "Conflict", message).with_inner("ObjectIsBeingDeleted").with_retry_after(1)
         }
-        Error::AlreadyExists(_) => Problem::new(Class::Conflict, "Conflict", message),
+        Error::AlreadyExists(..) => Problem::new(Class::Conflict, "Conflict", message),
         Error::PurgeProtected => Problem::new(Class::Denied, "Forbidden", message),
         Error::BadParameter(_) => Problem::new(Class::Invalid, "BadParameter", message),
         Error::Denied(denial) => denied_data_action(&denial),
         Error::Fault(fault) => of_fault(Dialect::KeyVault, &fault),
+    }
+}
+
+fn capitalized(kind: vault::ObjectKind) -> &'static str {
+    match kind {
+        vault::ObjectKind::Secret => "Secret",
+        vault::ObjectKind::Key => "Key",
+        vault::ObjectKind::Certificate => "Certificate",
     }
 }
 

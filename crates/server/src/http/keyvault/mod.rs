@@ -10,7 +10,7 @@ use vouchsafe_domain::limits;
 use vouchsafe_domain::ports::store::Cursor;
 use vouchsafe_domain::resource::Vault;
 use vouchsafe_domain::time::Timestamp;
-use vouchsafe_domain::vault::{Error, SecretPage};
+use vouchsafe_domain::vault::{Error, ObjectPage};
 use vouchsafe_wire::json::{BadBody, Budget};
 use vouchsafe_wire::keyvault as wire;
 use vouchsafe_wire::link::{NextLink, SkipToken};
@@ -128,7 +128,7 @@ fn paged<T, I: serde::Serialize>(
     asked: &Asked,
     path: &str,
     query: &wire::Query,
-    page: &SecretPage<T>,
+    page: &ObjectPage<T>,
     show: impl Fn(&T, &Vault) -> I,
 ) -> Reply {
     let next_link = page.next.as_ref().map(|next| {

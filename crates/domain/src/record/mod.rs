@@ -72,6 +72,9 @@ macro_rules! records {
     )*};
 }
 
+pub mod certificate;
+pub mod key;
+
 records! {
     /// A label.
     Tag {
@@ -225,27 +228,39 @@ records! {
         #[prost(uint64, tag = "6")] updated: u64,
         #[prost(string, optional, tag = "7")] content_type: Option<String>,
         #[prost(message, repeated, tag = "8")] tags: Vec<Tag>,
+        #[prost(bool, tag = "9")] managed: bool,
     }
-    /// The head of a secret, live or deleted.
-    Secret {
+    /// The head of a vault's object, live or deleted. The current version is a record of the object's collection.
+    Object {
         #[prost(string, tag = "1")] name: String,
-        #[prost(message, optional, tag = "2")] current: Option<SecretVersion>,
+        #[prost(bytes = "vec", optional, tag = "2")] current: Option<Vec<u8>>,
         #[prost(uint64, optional, tag = "3")] deleted: Option<u64>,
         #[prost(uint64, optional, tag = "4")] purge_due: Option<u64>,
         #[prost(bool, tag = "5")] purging: bool,
     }
+    /// What the record of every version begins with.
+    VersionId {
+        #[prost(bytes = "vec", tag = "1")] version: Vec<u8>,
+    }
     /// One version inside a backup.
     #[prost(skip_debug)]
     BackupVersion {
-        #[prost(message, optional, tag = "1")] attributes: Option<SecretVersion>,
+        #[prost(bytes = "vec", optional, tag = "1")] attributes: Option<Vec<u8>>,
         #[prost(bytes = "vec", tag = "2")] value: Vec<u8>,
     }
-    /// A backup of a secret with all its versions.
+    /// A record that belongs to an object as a whole, inside a backup.
+    BackupExtra {
+        #[prost(uint32, tag = "1")] kind: u32,
+        #[prost(bytes = "vec", tag = "2")] record: Vec<u8>,
+    }
+    /// A backup of an object with all its versions, and of the objects that live and die with it.
     #[prost(skip_debug)]
-    SecretBackup {
+    ObjectBackup {
         #[prost(string, tag = "1")] name: String,
         #[prost(bytes = "vec", tag = "2")] current: Vec<u8>,
         #[prost(message, repeated, tag = "3")] versions: Vec<BackupVersion>,
+        #[prost(message, repeated, tag = "4")] companions: Vec<ObjectBackup>,
+        #[prost(message, repeated, tag = "5")] extras: Vec<BackupExtra>,
     }
 }
 
@@ -259,4 +274,16 @@ macro_rules! redacted {
     )*};
 }
 
-redacted! { SigningKey TlsAuthority BackupVersion SecretBackup }
+redacted! { SigningKey TlsAuthority BackupVersion ObjectBackup }
+
+impl Encode for Object {
+    fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+}
+
+impl Decode for Object {
+    fn decode(bytes: &[u8]) -> Result<Self, Undecodable> {
+        decode(bytes)
+    }
+}

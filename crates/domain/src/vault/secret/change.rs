@@ -1,20 +1,22 @@
 //! Setting and updating secrets.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use vouchsafe_crypto::{Reason, SecretBytes, SecretString};
 
-use super::decide;
-use super::error::Error;
-use super::load::{Attempt, expect, sealed, until_done};
-use super::secret::{Attributes, SecretHead, SecretVersion};
-use crate::access::action::{SetSecret, UpdateSecret};
+use super::{Attributes, SecretHead, SecretVersion, Secrets, decide};
+use crate::access::action::SetSecret;
 use crate::access::caller::Caller;
 use crate::ids::{ObjectName, ObjectVersion, VaultName};
 use crate::platform::{Context, Platform};
 use crate::ports::store::Expect;
+use crate::record::Encode;
 use crate::resource::Vault;
-use std::sync::Arc;
+use crate::time::Timestamp;
+use crate::vault::error::Error;
+use crate::vault::load::{Attempt, expect, sealed, until_done};
+use crate::vault::object::{Collection, ObjectKind};
 
 /// A value and its attributes, as a caller sets them.
 pub struct SecretToSet {
@@ -30,9 +32,9 @@ pub struct SecretUpdate {
     /// Switches reading off or on.
     pub disabled: Option<bool>,
     /// A new `nbf`.
-    pub not_before: Option<crate::time::Timestamp>,
+    pub not_before: Option<Timestamp>,
     /// A new `exp`.
-    pub expires: Option<crate::time::Timestamp>,
+    pub expires: Option<Timestamp>,
     /// A new content type.
     pub content_type: Option<String>,
     /// All the labels, replacing those before.
@@ -50,9 +52,10 @@ impl Platform {
         wanted: &SecretToSet,
     ) -> Result<(SecretHead, Arc<Vault>), Error> {
         until_done!(self, tenant, {
-            let admitted = self.admit::<SetSecret>(context, caller, vault, Some(name)).await?;
+            let admitted =
+                self.admit::<SetSecret>(context, caller, vault, ObjectKind::Secret, Some(name)).await?;
             let entry = self.entry(context, &admitted.proof);
-            let place = admitted.place(name);
+            let place = admitted.place(Secrets::FAMILY, name);
             let live = self.load_head(&place).await?;
             let deleted = self.load_deleted(&place).await?;
             let version = ObjectVersion(self.entropy.uuid());
@@ -70,12 +73,12 @@ impl Platform {
             };
             let intent = self.trail.announce(entry).await?;
             let value = SecretBytes::new(wanted.value.expose(Reason::Record).as_bytes().to_vec());
-            let commit = admitted
-                .guard(intent.commit())
-                .guard(place.deleted(), Expect::Absent)
-                .put(place.head(), expect(live.as_ref()), sealed(&head))
-                .put(place.version(version), Expect::Absent, sealed(&head.current))
-                .put(place.value(version), Expect::Absent, value);
+            let commit = admitted.guard(intent.commit()).guard(place.deleted(), Expect::Absent).put(
+                place.head(),
+                expect(live.as_ref()),
+                sealed(&head),
+            );
+            let commit = place.put_version(commit, version, head.current.encode(), Some(value));
             (self.attempt(intent, commit, (head, admitted.vault), context).await?, admitted.tenant)
         })
     }
@@ -90,35 +93,7 @@ impl Platform {
         version: Option<ObjectVersion>,
         update: &SecretUpdate,
     ) -> Result<(ObjectName, SecretVersion, Arc<Vault>), Error> {
-        until_done!(self, tenant, {
-            let admitted = self.admit::<UpdateSecret>(context, caller, vault, Some(name)).await?;
-            let entry = self.entry(context, &admitted.proof);
-            let place = admitted.place(name);
-            let Some(live) = self.load_head(&place).await? else {
-                return self.record_refusal(entry, Error::NotFound(name.to_string())).await;
-            };
-            let version = version.unwrap_or(live.noun.current.version);
-            let Some(found) = self.load_version(&place, version).await? else {
-                return self.record_refusal(entry, Error::NotFound(format!("{name}/{version}"))).await;
-            };
-            let changed = match decide::update(&found.noun, update, context.now) {
-                Ok(changed) => changed,
-                Err(error) => return self.record_refusal(entry, error).await,
-            };
-            let intent = self.trail.announce(entry).await?;
-            let mut commit = admitted.guard(intent.commit()).put(
-                place.version(version),
-                Expect::At(found.revision),
-                sealed(&changed),
-            );
-            let name = live.noun.name.clone();
-            commit = if version == live.noun.current.version {
-                let head = SecretHead { current: changed.clone(), ..live.noun };
-                commit.put(place.head(), Expect::At(live.revision), sealed(&head))
-            } else {
-                commit.guard(place.head(), Expect::At(live.revision))
-            };
-            (self.attempt(intent, commit, (name, changed, admitted.vault), context).await?, admitted.tenant)
-        })
+        let change = |before: &SecretVersion, _: &Vault| decide::update(before, update, context.now);
+        self.update_object::<Secrets>(context, caller, vault, name, version, change).await
     }
 }

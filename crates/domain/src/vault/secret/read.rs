@@ -1,16 +1,18 @@
 //! Reading a secret's value: the hot path.
 
-use super::decide;
-use super::error::Error;
-use super::secret::{SecretHead, SecretVersion};
+use std::sync::Arc;
+
+use vouchsafe_crypto::SecretBytes;
+
+use super::{SecretVersion, Secrets, decide};
 use crate::access::action::GetSecret;
 use crate::access::caller::Caller;
 use crate::audit::{Outcome, Recorded};
 use crate::ids::{ObjectName, ObjectVersion, VaultName};
 use crate::platform::{Context, Platform};
 use crate::resource::Vault;
-use std::sync::Arc;
-use vouchsafe_crypto::SecretBytes;
+use crate::vault::error::Error;
+use crate::vault::object::{Collection, ObjectKind};
 
 /// A secret with its value. It exists only together with a durable audit entry.
 pub struct ReadSecret {
@@ -43,23 +45,15 @@ impl Platform {
         name: &ObjectName,
         version: Option<ObjectVersion>,
     ) -> Result<ReadSecret, Error> {
-        let admitted = self.admit::<GetSecret>(context, caller, vault, Some(name)).await?;
+        let admitted =
+            self.admit::<GetSecret>(context, caller, vault, ObjectKind::Secret, Some(name)).await?;
         let entry = self.entry(context, &admitted.proof);
-        let place = admitted.place(name);
+        let place = admitted.place(Secrets::FAMILY, name);
         let loaded = async {
-            let not_found = || Error::NotFound(name.to_string());
-            let head: SecretHead = self.load_head(&place).await?.ok_or_else(not_found)?.noun;
-            let found = match version {
-                None => head.current,
-                Some(version) if version == head.current.version => head.current,
-                Some(version) => {
-                    let missing = || Error::NotFound(format!("{name}/{version}"));
-                    self.load_version(&place, version).await?.ok_or_else(missing)?.noun
-                }
-            };
+            let (name, found) = self.load_version::<SecretVersion>(&place, name, version).await?;
             decide::readable(&found)?;
-            let value = self.load_value(&admitted.proof, &place, found.version).await?;
-            Ok((head.name, found, value))
+            let value = self.load_material(&admitted.proof, &place, found.version).await?;
+            Ok((name, found, value))
         };
         match loaded.await {
             Ok((name, version, value)) => {

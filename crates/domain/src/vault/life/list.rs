@@ -2,23 +2,24 @@
 
 use std::sync::Arc;
 
-use super::error::Error;
-use super::load::Admitted;
-use super::secret::{DeletedSecret, SecretHead, SecretVersion};
-use crate::access::action::ReadSecretMetadata;
+use vouchsafe_crypto::Reason;
+
+use crate::access::action::Action;
 use crate::access::caller::Caller;
 use crate::audit::Outcome;
 use crate::error::Fault;
 use crate::ids::{ObjectName, VaultName};
 use crate::limits;
 use crate::platform::{Context, Platform};
-use crate::ports::store::{Cursor, Kind, Prefix};
+use crate::ports::store::{Cursor, Prefix};
 use crate::record::Decode;
 use crate::resource::Vault;
-use vouchsafe_crypto::Reason;
+use crate::vault::error::Error;
+use crate::vault::load::Admitted;
+use crate::vault::object::{Collection, Deleted, Head};
 
 /// One page of a list.
-pub struct SecretPage<T> {
+pub struct ObjectPage<T> {
     /// What is on it.
     pub items: Vec<T>,
     /// Where the next page begins, if there is more.
@@ -28,38 +29,39 @@ pub struct SecretPage<T> {
 }
 
 impl Platform {
-    /// Lists live secrets.
-    pub async fn list_secrets(
+    /// Lists live objects.
+    pub(in crate::vault) async fn list_objects<C: Collection>(
         &self,
         context: &Context,
         caller: &Caller,
         vault: &VaultName,
         after: Option<&Cursor>,
         items: usize,
-    ) -> Result<SecretPage<SecretHead>, Error> {
-        let admitted = self.admit::<ReadSecretMetadata>(context, caller, vault, None).await?;
-        let prefix = Prefix { partition: admitted.partition(), kind: Kind::Secret, outer: None };
+    ) -> Result<ObjectPage<Head<C::Version>>, Error> {
+        let admitted = self.admit::<C::Read>(context, caller, vault, C::FAMILY.object, None).await?;
+        let prefix = Prefix { partition: admitted.partition(), kind: C::FAMILY.head, outer: None };
         self.page(context, admitted, &prefix, after, items).await
     }
 
-    /// Lists soft-deleted secrets.
-    pub async fn list_deleted_secrets(
+    /// Lists soft-deleted objects.
+    pub(in crate::vault) async fn list_deleted_objects<C: Collection>(
         &self,
         context: &Context,
         caller: &Caller,
         vault: &VaultName,
         after: Option<&Cursor>,
         items: usize,
-    ) -> Result<SecretPage<DeletedSecret>, Error> {
-        let admitted = self.admit::<ReadSecretMetadata>(context, caller, vault, None).await?;
-        let prefix = Prefix { partition: admitted.partition(), kind: Kind::DeletedSecret, outer: None };
-        let mut page: SecretPage<DeletedSecret> = self.page(context, admitted, &prefix, after, items).await?;
+    ) -> Result<ObjectPage<Deleted<C::Version>>, Error> {
+        let admitted = self.admit::<C::Read>(context, caller, vault, C::FAMILY.object, None).await?;
+        let prefix = Prefix { partition: admitted.partition(), kind: C::FAMILY.deleted, outer: None };
+        let page = self.page::<Deleted<C::Version>, _>(context, admitted, &prefix, after, items).await;
+        let mut page = page?;
         page.items.retain(|deleted| !deleted.purging);
         Ok(page)
     }
 
-    /// Lists the versions of a live secret.
-    pub async fn list_secret_versions(
+    /// Lists the versions of a live object.
+    pub(in crate::vault) async fn list_object_versions<C: Collection>(
         &self,
         context: &Context,
         caller: &Caller,
@@ -67,45 +69,47 @@ impl Platform {
         name: &ObjectName,
         after: Option<&Cursor>,
         items: usize,
-    ) -> Result<(ObjectName, SecretPage<SecretVersion>), Error> {
-        let admitted = self.admit::<ReadSecretMetadata>(context, caller, vault, Some(name)).await?;
-        let place = admitted.place(name);
-        let Some(head) = self.load_head(&place).await? else {
+    ) -> Result<(ObjectName, ObjectPage<C::Version>), Error> {
+        let kind = C::FAMILY.object;
+        let admitted = self.admit::<C::Read>(context, caller, vault, kind, Some(name)).await?;
+        let place = admitted.place(C::FAMILY, name);
+        let Some(head) = self.load_head::<C::Version>(&place).await? else {
             let entry = self.entry(context, &admitted.proof);
-            return self.record_refusal(entry, Error::NotFound(name.to_string())).await;
+            return self.record_refusal(entry, Error::NotFound(kind, name.to_string())).await;
         };
         let page = self.page(context, admitted, &place.versions(), after, items).await?;
         Ok((head.noun.name, page))
     }
 
-    /// Shows a soft-deleted secret.
-    pub async fn get_deleted_secret(
+    /// Shows a soft-deleted object.
+    pub(in crate::vault) async fn get_deleted_object<C: Collection>(
         &self,
         context: &Context,
         caller: &Caller,
         vault: &VaultName,
         name: &ObjectName,
-    ) -> Result<(DeletedSecret, Arc<Vault>), Error> {
-        let admitted = self.admit::<ReadSecretMetadata>(context, caller, vault, Some(name)).await?;
+    ) -> Result<(Deleted<C::Version>, Arc<Vault>), Error> {
+        let kind = C::FAMILY.object;
+        let admitted = self.admit::<C::Read>(context, caller, vault, kind, Some(name)).await?;
         let entry = self.entry(context, &admitted.proof);
-        let found = self.load_deleted(&admitted.place(name)).await?;
+        let found = self.load_deleted::<C::Version>(&admitted.place(C::FAMILY, name)).await?;
         match found.filter(|found| !found.noun.purging) {
             Some(found) => {
                 self.trail.record(entry.outcome(Outcome::Done, None)).await?;
                 Ok((found.noun, admitted.vault))
             }
-            None => self.record_refusal(entry, Error::NotFound(name.to_string())).await,
+            None => self.record_refusal(entry, Error::NotFound(kind, name.to_string())).await,
         }
     }
 
-    async fn page<T: Decode>(
+    async fn page<T: Decode, A: Action>(
         &self,
         context: &Context,
-        admitted: Admitted<ReadSecretMetadata>,
+        admitted: Admitted<A>,
         prefix: &Prefix,
         after: Option<&Cursor>,
         items: usize,
-    ) -> Result<SecretPage<T>, Error> {
+    ) -> Result<ObjectPage<T>, Error> {
         let entry = self.entry(context, &admitted.proof);
         if !(1..=limits::PAGE_ITEMS_MAX).contains(&items) {
             let problem = format!("maxresults must be between 1 and {}", limits::PAGE_ITEMS_MAX);
@@ -115,6 +119,6 @@ impl Platform {
         let items = page.records.iter().map(|record| T::decode(record.value.expose(Reason::Record)));
         let items = items.collect::<Result<Vec<_>, _>>()?;
         self.trail.record(entry.outcome(Outcome::Done, None)).await?;
-        Ok(SecretPage { items, next: page.next, vault: admitted.vault })
+        Ok(ObjectPage { items, next: page.next, vault: admitted.vault })
     }
 }

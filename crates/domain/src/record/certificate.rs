@@ -1,0 +1,1 @@
+//! Stored forms of certificates, their policies, issuers and contacts.

@@ -1,0 +1,1 @@
+//! Stored forms of keys and of their rotation policies.
