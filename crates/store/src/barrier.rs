@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use moka::sync::Cache;
-use vouchsafe_crypto::envelope::{Kek, NameKey, derive};
+use vouchsafe_crypto::envelope::{Kek, NameKey};
 use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::ports::Store;
 use vouchsafe_domain::ports::log::Position;
@@ -20,6 +20,7 @@ use vouchsafe_domain::ports::store::{
 };
 
 use crate::engine::{Batch, BatchError, Engine, EngineError, Expected, Mark, Put, Stored};
+use crate::root::RootKeys;
 
 mod place;
 mod record;
@@ -64,6 +65,8 @@ pub enum BarrierError {
 pub struct Barrier<E> {
     engine: E,
     root: Kek,
+    /// What wrapped the ring before a replacement of the root that was broken off.
+    previous_root: Option<Kek>,
     places: Places,
     rings: Cache<Partition, Arc<Ring>>,
     watchers: Arc<Watchers>,
@@ -75,7 +78,16 @@ pub struct Barrier<E> {
 impl<E: Engine> Barrier<E> {
     /// Writes the first two records of a deployment into an empty engine: its key ring and its canary.
     pub async fn initialise(engine: E, root: &Kek, deployment: [u8; 16]) -> Result<(), BarrierError> {
-        let barrier = Self::over(engine, root).await?;
+        Self::initialise_under(engine, &keys_of(root)?, deployment).await
+    }
+
+    /// The same, under keys that a root record gave.
+    pub async fn initialise_under(
+        engine: E,
+        keys: &RootKeys,
+        deployment: [u8; 16],
+    ) -> Result<(), BarrierError> {
+        let barrier = Self::over(engine, keys).await?;
         let canary = barrier.places.own(Partition::Deployment, Own::Canary);
         let mut batch = Batch::default();
         let ring = barrier.create_ring(&mut batch, Partition::Deployment, None)?;
@@ -93,7 +105,12 @@ impl<E: Engine> Barrier<E> {
 
     /// Opens an initialised engine, if the root key is the one it was initialised with.
     pub async fn open(engine: E, root: &Kek) -> Result<Self, BarrierError> {
-        let mut barrier = Self::over(engine, root).await?;
+        Self::open_under(engine, &keys_of(root)?).await
+    }
+
+    /// The same, under keys that a root record gave.
+    pub async fn open_under(engine: E, keys: &RootKeys) -> Result<Self, BarrierError> {
+        let mut barrier = Self::over(engine, keys).await?;
         let ring = match barrier.ring(Partition::Deployment).await {
             Ok(Some(ring)) => ring,
             // Another root blinds names differently, so that it finds nothing; but there is something.
@@ -144,15 +161,15 @@ impl<E: Engine> Barrier<E> {
         result.map_err(commit_error)
     }
 
-    async fn over(engine: E, root: &Kek) -> Result<Self, BarrierError> {
+    async fn over(engine: E, keys: &RootKeys) -> Result<Self, BarrierError> {
         let revisions = engine.reserve_revisions().await.map_err(store_error)?;
-        let names = NameKey::new(derive(root, "names at rest"));
-        let wrapping = Kek::from_secret(derive(root, "deployment key ring"));
-        let root = wrapping.ok_or_else(|| StoreError::Unavailable("a derived key has 32 bytes".into()))?;
+        let names = NameKey::new(keys.names());
+        let (root, previous_root) = keys.ring_keys().ok_or_else(short_key)?;
         Ok(Self {
             engine,
             places: Places::new(names),
             root,
+            previous_root,
             rings: Cache::new(RINGS_CACHED),
             watchers: Arc::default(),
             deployment: [0; 16],
@@ -198,7 +215,9 @@ impl<E: Engine> Barrier<E> {
         let opened = match outer {
             Some(outer) => open_with(outer, place, stored),
             None if key_version(&stored.bytes) == Some(ROOT_VERSION) => {
-                open_record(&self.root, place, stored.revision, &stored.bytes)
+                let roots = [Some(&self.root), self.previous_root.as_ref()];
+                let open = |root| open_record(root, place, stored.revision, &stored.bytes);
+                roots.into_iter().flatten().find_map(open)
             }
             None => None,
         };
@@ -432,6 +451,14 @@ impl<E: Engine> Store for Barrier<E> {
             None => Ok(Position(0)),
         }
     }
+}
+
+fn keys_of(root: &Kek) -> Result<RootKeys, StoreError> {
+    Kek::from_secret(root.to_secret()).map(RootKeys::of).ok_or_else(short_key)
+}
+
+fn short_key() -> StoreError {
+    StoreError::Unavailable("a key has 32 bytes".into())
 }
 
 fn check(commit: &Commit) -> Result<(), StoreError> {

@@ -1,8 +1,9 @@
 //! A deployment on disk: made once, explicitly; opened by one process at a time; proved before it is used.
 //!
 //! ```text
-//! DIR/store.sqlite   sealed records        DIR/root.key   the root key, when it is kept in a file
-//! DIR/audit/         the audit log         DIR/lock       held while a server runs
+//! DIR/store.sqlite   sealed records        DIR/root.json  who can open it, and the root key sealed for each of them
+//! DIR/audit/         the audit log         DIR/root.key   the key of a file provider, when there is one
+//!                                          DIR/lock       held while a server runs
 //! ```
 //!
 //! The directory has mode 0700 and its files 0600. Nothing here falls back to making what is missing: a lost root key or
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
-use vouchsafe_crypto::envelope::{Kek, derive};
+use vouchsafe_crypto::envelope::Kek;
 use vouchsafe_crypto::merkle::NoteSigner;
 use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::ports::log::Position;
@@ -23,14 +24,15 @@ use vouchsafe_domain::ports::store::{
     Commit, CommitError, Expect, Housekeeping, Key, Kind, Partition, StoreError,
 };
 use vouchsafe_domain::ports::{Clock, Entropy, Log, Store};
+use zeroize::Zeroizing;
 
 use crate::barrier::{Barrier, BarrierError};
 use crate::engine::EngineError;
 use crate::engine::sqlite::Sqlite;
 use crate::log::{self, FileLog, LogError, Signer};
-use crate::root::{RootKeyError, RootKeySource, sync_directory};
+use crate::root::{RootKeyError, RootKeySource, RootKeys, RootRecord, sync_directory};
 
-/// The file that holds the root key, where nobody says otherwise.
+/// The file that holds a file provider's key, where nobody says otherwise.
 pub const ROOT_KEY_FILE: &str = "root.key";
 const STORE_FILE: &str = "store.sqlite";
 const AUDIT_DIRECTORY: &str = "audit";
@@ -174,16 +176,26 @@ pub fn initialise(
         .map_err(file_error(directory))?;
     let lock = take_lock(directory, true).map_err(|error| InitError::Internal(error.to_string()))?;
 
-    let root = source.create(entropy)?;
+    let mut root = Zeroizing::new(vec![0; 32]);
+    entropy.fill(&mut root);
+    let root = Kek::from_secret(SecretBytes::new(std::mem::take(&mut *root)))
+        .ok_or_else(|| InitError::Internal("a root key has 32 bytes".into()))?;
+    let keys = RootKeys::of(root);
     let mut id = [0; 16];
     entropy.fill(&mut id);
+    let mut record = RootRecord::new(id);
+    record.add(directory, &keys, source.kind().as_str(), source, entropy).inspect_err(|_| {
+        // So that the next attempt, with a passphrase that is long enough or a token that is there, finds it empty.
+        let _ = std::fs::remove_file(directory.join(LOCK_FILE));
+    })?;
+    record.save(directory)?;
     let path = directory.join(STORE_FILE);
     let engine = Sqlite::create(&path).and_then(|()| Sqlite::open(&path, lock)).map_err(engine_error)?;
     // Runs once, before there is anything to serve; callers inside and outside a runtime can wait for it alike.
     let first_records = std::thread::scope(|scope| {
         let initialise = || {
             let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-            Ok::<_, io::Error>(runtime.block_on(Barrier::initialise(engine, &root, id)))
+            Ok::<_, io::Error>(runtime.block_on(Barrier::initialise_under(engine, &keys, id)))
         };
         scope.spawn(initialise).join()
     });
@@ -191,7 +203,7 @@ pub fn initialise(
         .map_err(|_| InitError::Internal("writing the first records failed".into()))?
         .map_err(file_error(&path))??;
     let signer =
-        signer(&root, id).ok_or_else(|| InitError::Internal("the log's key cannot be derived".into()))?;
+        signer(&keys, id).ok_or_else(|| InitError::Internal("the log's key cannot be derived".into()))?;
     log::initialise(&directory.join(AUDIT_DIRECTORY), &signer)?;
     let parent = directory.parent().unwrap_or(Path::new("."));
     sync_directory(directory).and_then(|()| sync_directory(parent)).map_err(file_error(directory))
@@ -214,9 +226,13 @@ pub async fn open(
         return Err(OpenError::Exposed { path: directory.to_owned(), mode });
     }
     let lock = take_lock(directory, false)?;
-    let root = source.load()?;
+    let keys = match RootRecord::load(directory)? {
+        Some(record) => record.open(directory, source)?,
+        // The layout before records: the file or credential holds the root key itself.
+        None => RootKeys::of(source.load()?),
+    };
     let engine = Sqlite::open(&path, Arc::clone(&lock)).map_err(engine_error)?;
-    let barrier = Barrier::open(engine, &root).await?;
+    let barrier = Barrier::open_under(engine, &keys).await?;
     let id = barrier.deployment();
     let anchor = match barrier.get(&anchor_key()).await.map_err(BarrierError::from)? {
         None => None,
@@ -226,7 +242,7 @@ pub async fn open(
         },
     };
     let signer =
-        signer(&root, id).ok_or_else(|| OpenError::Internal("the log's key cannot be derived".into()))?;
+        signer(&keys, id).ok_or_else(|| OpenError::Internal("the log's key cannot be derived".into()))?;
     let audit = directory.join(AUDIT_DIRECTORY);
     let log = FileLog::open(&audit, signer, anchor.as_deref(), clock, lock)?;
     // An intent is durable before its commit: what the store has seen announced, the log must have.
@@ -237,8 +253,8 @@ pub async fn open(
         let what = "the store's newest announced commit";
         return Err(LogError::Shorter { what, signed: settled.max(announced), found: log.len() }.into());
     }
-    let backup_key = Kek::from_secret(derive(&root, "object backup"))
-        .ok_or_else(|| OpenError::Internal("the backup key cannot be derived".into()))?;
+    let backup_key =
+        keys.backup().ok_or_else(|| OpenError::Internal("the backup key cannot be derived".into()))?;
     Ok(Deployment { store: Arc::new(barrier), log: Arc::new(log), backup_key, id })
 }
 
@@ -246,9 +262,9 @@ fn anchor_key() -> Key {
     Key::new(Partition::Deployment, Kind::AuditCheckpoint, "local")
 }
 
-fn signer(root: &Kek, id: [u8; 16]) -> Option<Signer> {
+fn signer(keys: &RootKeys, id: [u8; 16]) -> Option<Signer> {
     let origin = format!("vouchsafe/audit/{}", data_encoding::HEXLOWER.encode(&id));
-    let note = NoteSigner::new(&origin, &derive(root, "audit checkpoint signing"))?;
+    let note = NoteSigner::new(&origin, keys.audit())?;
     Some(Signer::new(&origin, note))
 }
 

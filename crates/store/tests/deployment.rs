@@ -1,5 +1,6 @@
 //! A deployment on disk: made once, locked, and refused when it is not what it was.
 
+mod roots;
 mod support;
 
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -16,7 +17,7 @@ use vouchsafe_store::barrier::BarrierError;
 use vouchsafe_store::deployment::{EngineKind, InitError, OpenError, initialise, open};
 use vouchsafe_store::log::LogError;
 use vouchsafe_store::log::verify::verify;
-use vouchsafe_store::root::RootKeySource;
+use vouchsafe_store::root::{RootKeyError, RootKeySource};
 use vouchsafe_testkit::suites::store::{announced_at, value};
 
 fn source(directory: &Path) -> RootKeySource {
@@ -153,6 +154,11 @@ fn another_root_key_is_refused() {
     vouchsafe_domain::ports::Entropy::fill(&entropy, &mut skipped);
     initialise(&other, &source(&other), EngineKind::Sqlite, &entropy).unwrap();
     std::fs::copy(other.join("root.key"), data.join("root.key")).unwrap();
+    assert!(matches!(run(opened(&data)), Err(OpenError::RootKey(RootKeyError::Provider { .. }))));
+    std::fs::copy(other.join("root.json"), data.join("root.json")).unwrap();
+    assert!(matches!(run(opened(&data)), Err(OpenError::Store(BarrierError::WrongRootKey))));
+    // Without the record, the file would have to hold the root itself.
+    std::fs::remove_file(data.join("root.json")).unwrap();
     assert!(matches!(run(opened(&data)), Err(OpenError::Store(BarrierError::WrongRootKey))));
     // Nor does one deployment's log go with another's store.
     std::fs::copy(data.join("root.key"), other.join("root.key")).unwrap();

@@ -1,8 +1,6 @@
-//! Where the root key comes from: a key file, or a credential that systemd hands over (architecture.md §6,
-//! security.md §7.2).
+//! Keys in files: a key file, or a credential that systemd hands over (security.md §7.2).
 //!
-//! Both hold one line of text: `vouchsafe-root-key-1 ` and 64 hexadecimal digits. A key is only ever made by an explicit
-//! initialisation; one that is missing or unreadable is an error, never a reason to make another.
+//! Both hold one line of text: `vouchsafe-root-key-1 ` and 64 hexadecimal digits.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -16,45 +14,15 @@ use vouchsafe_crypto::envelope::Kek;
 use vouchsafe_domain::ports::Entropy;
 use zeroize::Zeroizing;
 
+use super::{RootKeyError, RootKeySource, sync_directory};
+
 const LABEL: &str = "vouchsafe-root-key-1 ";
 const KEY_BYTES: usize = 32;
 /// Label, digits and a line ending, with room for what an editor may add.
 const FILE_BYTES_MAX: u64 = 256;
 
-/// Gives the deployment's root key.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum RootKeySource {
-    /// A file that only its owner can read. For development, and where nothing better exists.
-    KeyFile(PathBuf),
-    /// A systemd credential: its name, and the directory that `$CREDENTIALS_DIRECTORY` names.
-    SystemdCredential(String, PathBuf),
-}
-
-/// Why there is no root key.
-#[derive(Debug, thiserror::Error)]
-pub enum RootKeyError {
-    /// The file could not be read or written.
-    #[error("the root key `{}` cannot be {verb}: {source}", path.display())]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// `read` or `created`.
-        verb: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file is not safe to use.
-    #[error("the root key `{}` {problem}", path.display())]
-    Unsafe {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it and what to do.
-        problem: String,
-    },
-}
-
 impl RootKeySource {
-    /// Reads the key.
+    /// Reads the key that lies in the file or credential.
     pub fn load(&self) -> Result<Kek, RootKeyError> {
         let path = self.path()?;
         let file =
@@ -118,6 +86,7 @@ impl RootKeySource {
                 }
                 Ok(path)
             }
+            other => Err(RootKeyError::Refused(format!("a `{}` provider is not a file", other.kind()))),
         }
     }
 }
@@ -133,10 +102,4 @@ fn parse(text: &[u8]) -> Option<Kek> {
     let digits = line.strip_prefix(LABEL.as_bytes())?;
     let key = SecretBytes::new(HEXLOWER.decode(digits).ok()?);
     Kek::from_secret(key)
-}
-
-/// Makes the names in a directory as durable as the files they name.
-pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    File::open(path)?.sync_all()
 }
