@@ -2,12 +2,15 @@
 
 Usage: run.py --language python [--language rust] [--only NAME] [--list]
 
-It starts `vouchsafe dev` on free ports with conformance/world.yaml, and then every scenario in a process of its own under
-`vouchsafe run --identity …`, so that the agent has to attest it. What a language cannot do is in scenarios.toml; what
-we cannot do is in known_gaps.toml, and both directions are checked: an unlisted failure fails the run, and so does
-a listed one that passes. The server's log is kept beside the scenario logs when --logs is given.
+It starts `vouchsafe dev` on free ports with conformance/world.yaml, and then the scenarios under `vouchsafe run
+--identity …`, so that the agent has to attest them. Those that share an identity and an environment share a process,
+which is given their names, runs several at once and prints a verdict for each: one line of JSON with `scenario`,
+`passed`, `seconds` and `said`. A scenario without a verdict has failed. What a language cannot do is in scenarios.toml;
+what we cannot do is in known_gaps.toml, and both directions are checked: an unlisted failure fails the run, and so
+does a listed one that passes. The server's log is kept beside the scenario logs when --logs is given.
 
-Environment: VOUCHSAFE_BINARY (default target/debug/vouchsafe), CONFORMANCE_RUST (the Rust scenario program).
+Environment: VOUCHSAFE_BINARY (default target/debug/vouchsafe); CONFORMANCE_RUST (the Rust scenario
+program), CONFORMANCE_JS (a folder with node_modules).
 """
 
 import argparse
@@ -16,14 +19,17 @@ import json
 import os
 import secrets
 import select
+import shutil
 import signal
 import string
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import tomllib
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cryptography import x509
@@ -35,24 +41,31 @@ from cryptography.x509.oid import NameOID
 HERE = Path(__file__).resolve().parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"))
 BINARY = os.environ.get("VOUCHSAFE_BINARY", str(TARGET / "debug" / "vouchsafe"))
+JS = Path(os.environ.get("CONFORMANCE_JS", TARGET / "js"))
 PROGRAMS = {
     "python": [sys.executable, str(HERE / "python" / "scenario.py")],
     "rust": [os.environ.get("CONFORMANCE_RUST", str(TARGET / "debug" / "vouchsafe-conformance"))],
+    "js": ["node", str(JS / "main.mjs")],
 }
 REMOVED = {
     "app-service": ["AZURE_POD_IDENTITY_AUTHORITY_HOST"],
+    "own-authority": ["AZURE_POD_IDENTITY_AUTHORITY_HOST"],
     "pod-identity": ["IDENTITY_ENDPOINT", "IDENTITY_HEADER"],
     "proxy": ["AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"],
 }
 CERTIFICATE_PASSWORD = "of a bundle that lives for one run"
 READY_SECONDS = 30
-SCENARIO_SECONDS = 180
+# For all the scenarios of a process together.
+PROCESS_SECONDS = 300
+PROCESSES_AT_ONCE = 2
 
 
 def main():
     arguments = parse()
     scenarios = tomllib.loads((HERE / "scenarios.toml").read_text())["scenario"]
     gaps = tomllib.loads((HERE / "known_gaps.toml").read_text()).get("gap", [])
+    for scenario in scenarios:
+        scenario.setdefault("languages", list(PROGRAMS))
     check_catalogue(scenarios, gaps)
     chosen = [
         (scenario, language)
@@ -66,12 +79,29 @@ def main():
         return 0
     if not chosen:
         sys.exit(f"no scenario is called `{arguments.only}`; --list shows them")
+    # Node looks for packages beside the source, and those belong to target/.
+    shutil.copytree(HERE / "js", JS, dirs_exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="vouchsafe-conformance-") as directory:
         logs = Path(arguments.logs or directory)
         logs.mkdir(parents=True, exist_ok=True)
         with Server(Path(directory), logs) as server:
             world = prepare(server, Path(directory))
-            return report([run(server, world, logs, *each) for each in chosen], gaps)
+            started = time.monotonic()
+            with ThreadPoolExecutor(PROCESSES_AT_ONCE) as pool:
+                # The largest first, so that the small ones fill what is left of the time.
+                groups = sorted(grouped(chosen).items(), key=lambda group: -len(group[1]))
+                ended = [pool.submit(run, server, world, logs, *key, names) for key, names in groups]
+                results = [result for each in ended for result in each.result()]
+            print(f"all scenarios in {time.monotonic() - started:.0f} s")
+            return report(results, gaps)
+
+
+def grouped(chosen):
+    """The scenarios that can share a process."""
+    groups = {}
+    for scenario, language in chosen:
+        groups.setdefault((language, scenario["identity"], scenario["environment"]), []).append(scenario["name"])
+    return groups
 
 
 def parse():
@@ -220,45 +250,75 @@ def make_certificates(directory):
         (directory / f"{kind}.p12").write_bytes(bundle)
 
 
-def run(server, world, logs, scenario, language):
-    """Runs one scenario in a process that the agent must attest; answers with how it ended."""
-    program = [*PROGRAMS[language], scenario["name"]]
+def run(server, world, logs, language, identity, kind, names):
+    """Runs the scenarios `names` in a process that the agent must attest; answers with how each ended."""
     environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("AZURE_", "IDENTITY_", "MSI_")) and not name.lower().endswith("_proxy")
     }
     environment["CONFORMANCE_WORLD"] = str(world)
-    if scenario["name"] == "certificate-credential-own-authority":
+    if kind == "own-authority":
         environment["AZURE_AUTHORITY_HOST"] = server.facts["authority"]
     # Lines are written as they come, so that a hang shows how far it got.
     environment["PYTHONUNBUFFERED"] = "1"
+    program = [*PROGRAMS[language], *names]
     under = [BINARY, "--socket", server.facts["admin_socket"], "run", "--identity"]
-    started = time.monotonic()
-    if scenario["identity"] == "nobody":
+    if identity == "nobody":
         # The whole environment of an attested process, and none of its descent.
         shown = subprocess.run([*under, "officer", "--", "env", "-0"], env=environment, capture_output=True, timeout=60)
         environment = dict(line.split("=", 1) for line in shown.stdout.decode().split("\0") if "=" in line)
-        for name in REMOVED[scenario["environment"]]:
+        for name in REMOVED[kind]:
             environment.pop(name, None)
         command = program
     else:
-        removed = [part for name in REMOVED[scenario["environment"]] for part in ("-u", name)]
-        command = [*under, scenario["identity"], "--", "env", *removed, *program]
-    log = logs / f"{language}-{scenario['name']}.log"
-    with open(log, "wb") as output:
-        try:
-            code = subprocess.run(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=SCENARIO_SECONDS
-            ).returncode
-        except subprocess.TimeoutExpired:
-            output.write(f"\nstopped after {SCENARIO_SECONDS} s\n".encode())
-            code = 124
-    seconds = time.monotonic() - started
-    print(f"{'ok  ' if code == 0 else 'FAIL'} {language:8}{scenario['name']:44}{seconds:6.1f} s", flush=True)
-    if code != 0:
-        print("".join(f"     | {line}\n" for line in log.read_text(errors="replace").splitlines()[-25:]), flush=True)
-    return scenario["name"], language, code == 0
+        removed = [part for name in REMOVED[kind] for part in ("-u", name)]
+        command = [*under, identity, "--", "env", *removed, *program]
+    verdicts = watch(command, environment, logs / f"{language}-{identity}-{kind}.log", language, set(names))
+    for name in names:
+        if name not in verdicts:
+            print(f"FAIL {language:8}{name:44}  without a verdict", flush=True)
+    return [(name, language, verdicts.get(name, False)) for name in names]
+
+
+def watch(command, environment, log, language, names):
+    """Runs `command`, prints the verdicts as they come, and answers with them; everything else goes to the log."""
+    verdicts = {}
+    with open(log, "w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output, start_new_session=True
+        )
+        timer = threading.Timer(PROCESS_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
+        timer.start()
+        for line in process.stdout:
+            text = line.decode(errors="replace")
+            verdict = parsed(text)
+            if verdict is None or verdict["scenario"] not in names:
+                output.write(text)
+                output.flush()
+                continue
+            name, passed, said = verdict["scenario"], verdict["passed"], verdict.get("said") or ""
+            verdicts[name] = passed and verdicts.get(name, True)
+            lines = [f"{'ok  ' if passed else 'FAIL'} {language:8}{name:44}{verdict['seconds']:6.1f} s"]
+            lines += [] if passed else [f"     | {line}" for line in said.splitlines()[-25:]]
+            print("\n".join(lines), flush=True)
+            output.write(f"{lines[0]}\n{said}\n")
+        code = process.wait()
+        timer.cancel()
+        output.write(f"ended with {code}\n")
+    if len(verdicts) < len(names):
+        tail = log.read_text(errors="replace").splitlines()[-25:]
+        print("".join(f"     | {line}\n" for line in tail), flush=True)
+    return verdicts
+
+
+def parsed(text):
+    """The verdict in a line, if it holds one."""
+    try:
+        verdict = json.loads(text)
+    except ValueError:
+        return None
+    return verdict if isinstance(verdict, dict) and "scenario" in verdict else None
 
 
 def report(results, gaps):

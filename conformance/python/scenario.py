@@ -1,13 +1,19 @@
-"""Runs one scenario by its name, inside the process that the agent attests.
+"""Runs scenarios by their names, several at once, inside the process that the agent attests.
 
-The world it runs in (addresses, names, ids, files) is described by the JSON file that CONFORMANCE_WORLD names; there
-is no credential in it except the certificate that the certificate scenarios are about.
+The world they run in (addresses, names, ids, files) is described by the JSON file that CONFORMANCE_WORLD names; there
+is no credential in it except the certificate that the certificate scenarios are about. Every scenario ends in one line
+of JSON on the standard output, which conformance/run.py reads.
 """
 
 import importlib
+import json
 import sys
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 
 MODULES = ("identities", "secrets", "refusals", "asynchronous")
+AT_ONCE = 4
 
 
 def find(name):
@@ -16,8 +22,20 @@ def find(name):
         found = getattr(importlib.import_module(f"scenarios.{module}"), function, None)
         if found is not None:
             return found
-    sys.exit(f"no scenario is called `{name}` here: write `{function}` in conformance/python/scenarios")
+    raise LookupError(f"no scenario is called `{name}` here: write `{function}` in conformance/python/scenarios")
+
+
+def run(name):
+    started, said = time.monotonic(), None
+    try:
+        find(name)()
+    except Exception:
+        said = traceback.format_exc()
+    verdict = {"scenario": name, "passed": said is None, "seconds": time.monotonic() - started, "said": said}
+    sys.stdout.write(json.dumps(verdict) + "\n")
+    return said is None
 
 
 if __name__ == "__main__":
-    find(sys.argv[1])()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        sys.exit(0 if all(list(pool.map(run, sys.argv[1:]))) else 1)

@@ -45,6 +45,12 @@ const NEEDS: &[Need] = &[
         arguments: &["--version"],
         packages: &["softhsm2"],
     },
+    Need {
+        what: "Node.js 20 or newer with npm",
+        program: "sh",
+        arguments: &["-c", "npm --version && node -e 'process.exit(parseInt(process.versions.node) < 20)'"],
+        packages: &["nodejs", "npm"],
+    },
     Need { what: "sha256sum", program: "sha256sum", arguments: &["--version"], packages: &["coreutils"] },
 ];
 
@@ -92,4 +98,26 @@ pub fn python(workspace: &Workspace, log: &Log) -> Result<PathBuf> {
     log.must(Command::new(&python).args(["-m", "pip", "check"]), INSTALL)?;
     fs::write(installed, wanted)?;
     Ok(python)
+}
+
+/// Puts the packages of the JavaScript client below the target directory, as its lock file says; tells whether Node.js
+/// is there at all.
+pub fn js(workspace: &Workspace, log: &Log) -> Result<bool> {
+    if !succeeds("npm", &["--version"]) {
+        return Ok(false);
+    }
+    let directory = workspace.target.join("js");
+    let installed = directory.join("installed-package-lock.json");
+    let wanted = fs::read(workspace.path("conformance/js/package-lock.json"))?;
+    if fs::read(&installed).is_ok_and(|found| found == wanted) {
+        return Ok(true);
+    }
+    fs::create_dir_all(&directory)?;
+    for name in ["package.json", "package-lock.json", ".npmrc"] {
+        fs::copy(workspace.path("conformance/js").join(name), directory.join(name))?;
+    }
+    let mut npm = Command::new("npm");
+    log.must(npm.args(["ci", "--ignore-scripts"]).current_dir(&directory), INSTALL)?;
+    fs::write(installed, wanted)?;
+    Ok(true)
 }

@@ -45,6 +45,7 @@ const STEPS: &[Step] = &[
     Step { name: "demo", what: "the main job from end to end", after: Some("build"), run: show },
     Step { name: "python", what: "Python's Azure SDK, unmodified", after: Some("build"), run: python },
     Step { name: "rust", what: "Rust's Azure SDK, unmodified", after: Some("build"), run: rust },
+    Step { name: "js", what: "JavaScript's Azure SDK, unmodified", after: Some("build"), run: js },
     Step { name: "fuzz", what: "20 s of hostile bytes for every parser", after: None, run: hostile },
     Step { name: "deny", what: "licences, bans and sources of every dependency", after: None, run: deny },
     Step { name: "advisories", what: "no dependency has a known hole", after: Some("deny"), run: advisories },
@@ -195,6 +196,13 @@ fn rust(workspace: &Workspace, log: &Log) -> Result<Outcome> {
     cargo.args(["build", "--locked", "--manifest-path"]).arg(workspace.path("conformance/rust/Cargo.toml"));
     log.must(&mut cargo, 30 * MINUTE)?;
     conformance(workspace, log, "rust")
+}
+
+fn js(workspace: &Workspace, log: &Log) -> Result<Outcome> {
+    if !prerequisites::js(workspace, log)? {
+        return Ok(Outcome::NotRun("there is no Node.js 20 with npm here (Debian: nodejs npm)".to_owned()));
+    }
+    conformance(workspace, log, "js")
 }
 
 fn conformance(workspace: &Workspace, log: &Log, language: &str) -> Result<Outcome> {

@@ -1,7 +1,7 @@
-//! Runs one scenario of `conformance/scenarios.toml` by its name, inside the process that the agent attests.
+//! Runs scenarios of `conformance/scenarios.toml` by their names, several at once, inside the process that the agent attests.
 //!
 //! The clients are Microsoft's crates as published. The world (addresses, names, ids, files) is the JSON file that
-//! `CONFORMANCE_WORLD` names; `conformance/run.py` writes it and compares the results with the known gaps.
+//! `CONFORMANCE_WORLD` names; `conformance/run.py` writes it, reads the verdicts and compares them with the known gaps.
 
 mod identities;
 mod refusals;
@@ -9,21 +9,33 @@ mod secrets;
 mod world;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Result, bail};
+use futures_util::{StreamExt, stream};
 
 use crate::world::World;
 
+const AT_ONCE: usize = 6;
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let name = std::env::args().nth(1).unwrap_or_default();
-    match run(&name).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{name}: {error:?}");
-            ExitCode::FAILURE
-        }
-    }
+    let passed: Vec<bool> =
+        stream::iter(std::env::args().skip(1)).map(judged).buffer_unordered(AT_ONCE).collect().await;
+    if passed.contains(&false) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Runs one scenario and prints its verdict.
+async fn judged(name: String) -> bool {
+    let started = Instant::now();
+    let said = run(&name).await.err().map(|error| format!("{error:?}"));
+    let passed = said.is_none();
+    let seconds = started.elapsed().as_secs_f64();
+    println!(
+        "{}",
+        serde_json::json!({ "scenario": name, "passed": passed, "seconds": seconds, "said": said })
+    );
+    passed
 }
 
 async fn run(name: &str) -> Result<()> {
