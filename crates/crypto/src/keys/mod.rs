@@ -15,6 +15,7 @@ mod public;
 mod rsa;
 mod spec;
 mod symmetric;
+mod weakness;
 
 pub use algorithm::{EncryptionAlgorithm, SignatureAlgorithm};
 pub use error::{DecryptError, ImportRefused, Malformed, Misuse};
@@ -22,6 +23,9 @@ pub use import::ImportedKey;
 pub use private::PrivateKey;
 pub use public::PublicKey;
 pub use spec::{KeyFamily, KeySpec};
+
+/// How many bytes tell a key from another.
+pub const CHECK_VALUE_BYTES: usize = 8;
 
 /// What encrypting or wrapping gave: the ciphertext, and what decrypting it needs beside the key.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use aws_lc_rs::cmac;
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
@@ -13,8 +14,8 @@ use aws_lc_rs::signature::{
 use super::public::import_digest;
 use super::rsa::Decrypting;
 use super::{
-    CiphertextParts, DecryptError, Encrypted, EncryptionAlgorithm, KeySpec, Malformed, Misuse, PublicKey,
-    SignatureAlgorithm, symmetric,
+    CHECK_VALUE_BYTES, CiphertextParts, DecryptError, Encrypted, EncryptionAlgorithm, KeySpec, Malformed,
+    Misuse, PublicKey, SignatureAlgorithm, symmetric,
 };
 use crate::secret::{Reason, SecretBytes};
 
@@ -130,6 +131,25 @@ impl PrivateKey {
             Held::Rsa { public, .. } | Held::Ec { public, .. } => Some(public),
             Held::Oct { .. } => None,
         }
+    }
+
+    /// Tells keys apart without showing them: as [`PublicKey::check_value`], or the first bytes of AES-CMAC over one block
+    /// of zeros for a symmetric key, which a token can compute as well.
+    pub fn check_value(&self) -> [u8; CHECK_VALUE_BYTES] {
+        let Held::Oct { key, spec } = &self.0 else {
+            return self.public_ref().map_or([0; CHECK_VALUE_BYTES], PublicKey::check_value);
+        };
+        let algorithm = match spec {
+            KeySpec::Oct128 => cmac::AES_128,
+            KeySpec::Oct192 => cmac::AES_192,
+            _ => cmac::AES_256,
+        };
+        let tag = cmac::Key::new(algorithm, key.expose(Reason::Cipher))
+            .and_then(|key| cmac::sign(&key, &[0; 16]))
+            .expect("the key has the length of its kind");
+        let mut value = [0; CHECK_VALUE_BYTES];
+        value.iter_mut().zip(tag.as_ref()).for_each(|(value, byte)| *value = *byte);
+        value
     }
 
     /// Signs a digest that the caller computed; its length must be the algorithm's. HMAC is over the digest's bytes.

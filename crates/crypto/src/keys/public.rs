@@ -14,7 +14,11 @@ use der::{Decode, Encode, Sequence};
 use spki::{AlgorithmIdentifier, SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
 
 use super::algorithm::Mode;
-use super::{Encrypted, EncryptionAlgorithm, KeyFamily, KeySpec, Malformed, Misuse, SignatureAlgorithm};
+use super::{
+    CHECK_VALUE_BYTES, Encrypted, EncryptionAlgorithm, KeyFamily, KeySpec, Malformed, Misuse,
+    SignatureAlgorithm,
+};
+use crate::digest::sha256;
 
 /// The longest SubjectPublicKeyInfo that is looked at.
 const SPKI_BYTES_MAX: usize = 4 * 1024;
@@ -110,6 +114,13 @@ impl PublicKey {
             SubjectPublicKeyInfo { algorithm, subject_public_key }.to_der()
         })
         .expect("two numbers of a key are far below the lengths that DER can write")
+    }
+
+    /// Tells keys apart where a whole key is too long to show: the first bytes of SHA-256 over SubjectPublicKeyInfo.
+    pub fn check_value(&self) -> [u8; CHECK_VALUE_BYTES] {
+        let mut value = [0; CHECK_VALUE_BYTES];
+        value.iter_mut().zip(sha256(&self.spki_der())).for_each(|(value, byte)| *value = byte);
+        value
     }
 
     /// The kind of key. A modulus of another size counts as the kind below which it does not fit; using it is refused.
@@ -285,7 +296,10 @@ fn curve_oid(curve: KeySpec) -> Option<ObjectIdentifier> {
 }
 
 /// The curve that the parameters of an algorithm name (RFC 5480 §2.1.1); curves that are spelled out are not taken.
-pub(super) fn curve_of(parameters: AnyRef<'_>) -> Option<KeySpec> {
-    let oid = parameters.decode_as::<ObjectIdentifier>().ok()?;
+fn curve_of(parameters: AnyRef<'_>) -> Option<KeySpec> {
+    parameters.decode_as().ok().and_then(curve_with_oid)
+}
+
+pub(super) fn curve_with_oid(oid: ObjectIdentifier) -> Option<KeySpec> {
     KeySpec::ALL.into_iter().find(|spec| curve_oid(*spec) == Some(oid))
 }
