@@ -149,3 +149,38 @@ pub(super) fn fits(algorithm: SignatureAlgorithm, spki: &SubjectPublicKeyInfoOwn
     };
     contents(&spki.algorithm).is_ok_and(|found| found == wanted.as_ref())
 }
+
+/// Whether a key is one that certificates are issued for: RSA of 2048 to 4096 bits, or a point on a curve we sign over.
+pub(super) fn is_certifiable(spki: &[u8]) -> bool {
+    let Ok(spki) = SubjectPublicKeyInfoOwned::from_der(spki) else { return false };
+    let (Ok(identifier), Some(key)) = (contents(&spki.algorithm), spki.subject_public_key.as_bytes()) else {
+        return false;
+    };
+    let curves: [(Encoded, &'static dyn signature::VerificationAlgorithm); 4] = [
+        (alg_id::ECDSA_P256, &signature::ECDSA_P256_SHA256_ASN1),
+        (alg_id::ECDSA_P384, &signature::ECDSA_P384_SHA384_ASN1),
+        (alg_id::ECDSA_P521, &signature::ECDSA_P521_SHA512_ASN1),
+        (alg_id::ECDSA_P256K1, &signature::ECDSA_P256K1_SHA256_ASN1),
+    ];
+    if let Some((_, curve)) = curves.into_iter().find(|(curve, _)| curve.as_ref() == identifier) {
+        return signature::UnparsedPublicKey::new(curve, key).parse().is_ok();
+    }
+    identifier == alg_id::RSA_ENCRYPTION.as_ref()
+        && RsaKey::from_der(key).is_ok_and(|rsa| {
+            let modulus = rsa.modulus.as_bytes();
+            let odd = modulus.last().is_some_and(|byte| byte % 2 == 1);
+            let exponent = rsa.exponent.as_bytes();
+            odd && (256..=512).contains(&modulus.len())
+                && modulus.first().is_some_and(|byte| *byte >= 0x80)
+                && (1..=4).contains(&exponent.len())
+                && exponent.last().is_some_and(|byte| byte % 2 == 1)
+                && exponent != [1]
+        })
+}
+
+/// `RSAPublicKey` of RFC 8017 appendix A.1.1.
+#[derive(Sequence)]
+struct RsaKey {
+    modulus: Uint,
+    exponent: Uint,
+}

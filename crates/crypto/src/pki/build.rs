@@ -74,16 +74,13 @@ pub struct ToBeSigned {
 pub(super) enum Form {
     /// `SEQUENCE { bytes, algorithm, signature }`: certificate, request, CRL.
     Signed,
+    /// The same inside an OCSP response.
+    OcspResponse,
 }
 
 impl ToBeSigned {
-    pub(super) fn new(
-        bytes: Vec<u8>,
-        algorithm: SignatureAlgorithm,
-        signer: SubjectPublicKeyInfoOwned,
-        form: Form,
-    ) -> Self {
-        Self { bytes, algorithm, signer, form }
+    pub(super) fn with_form(self, form: Form) -> Self {
+        Self { form, ..self }
     }
 
     /// How it has to be signed.
@@ -112,6 +109,7 @@ impl ToBeSigned {
         let signed = Signed { body, algorithm: identifier, signature };
         let whole = match &self.form {
             Form::Signed => signed.to_der(),
+            Form::OcspResponse => super::ocsp::wrap(signed),
         };
         whole.map_err(|_| BuildRefused::TooLarge)
     }
@@ -165,7 +163,7 @@ pub fn csr(profile: &CertificateProfile, algorithm: SignatureAlgorithm) -> Resul
         public_key: public_key.clone(),
         attributes,
     };
-    to_be_signed(&info, algorithm, public_key)
+    small(to_be_signed(&info, algorithm, public_key)?)
 }
 
 /// The identifier of a key that RFC 5280 §4.2.1.2 calls method 1. A name for the key, never a proof.
@@ -186,13 +184,10 @@ pub(super) fn to_be_signed(
     signer: SubjectPublicKeyInfoOwned,
 ) -> Result<ToBeSigned, BuildRefused> {
     let bytes = body.to_der().map_err(|_| BuildRefused::TooLarge)?;
-    if bytes.len() > CERTIFICATE_BYTES_MAX {
-        return Err(BuildRefused::TooLarge);
-    }
     if !algorithm::fits(algorithm, &signer) {
         return Err(BuildRefused::Algorithm);
     }
-    Ok(ToBeSigned::new(bytes, algorithm, signer, Form::Signed))
+    Ok(ToBeSigned { bytes, algorithm, signer, form: Form::Signed })
 }
 
 struct Issuer<'a> {
@@ -244,8 +239,18 @@ fn certificate(
         public_key: key.clone(),
         extensions,
     };
-    to_be_signed(&body, algorithm, issuer.key.clone())
+    small(to_be_signed(&body, algorithm, issuer.key.clone())?)
 }
+
+/// Leaves room for the signature below what [`ParsedCertificate`] and [`super::Csr`] read.
+fn small(wanted: ToBeSigned) -> Result<ToBeSigned, BuildRefused> {
+    match wanted.bytes.len() {
+        0..=CERTIFICATE_BODY_BYTES_MAX => Ok(wanted),
+        _ => Err(BuildRefused::TooLarge),
+    }
+}
+
+const CERTIFICATE_BODY_BYTES_MAX: usize = CERTIFICATE_BYTES_MAX - 2 * 1024;
 
 fn public_key(profile: &CertificateProfile) -> Result<SubjectPublicKeyInfoOwned, BuildRefused> {
     SubjectPublicKeyInfoOwned::from_der(&profile.public_key).map_err(|_| BuildRefused::BadPublicKey)

@@ -17,16 +17,22 @@
 pub mod algorithm;
 pub mod build;
 pub mod certificate;
+pub mod chain;
+pub mod constraints;
+pub mod crl;
 pub mod csr;
 pub mod extensions;
 pub mod name;
+pub mod ocsp;
 
 pub use algorithm::SignatureAlgorithm;
 pub use build::{BuildRefused, ToBeSigned, csr, issue, self_signed};
 pub use certificate::ParsedCertificate;
+pub use crl::{RevocationList, RevocationReason, Revoked, parse_revocation_list, revocation_list};
 pub use csr::{Csr, parse_csr};
 pub use extensions::{AlternativeNames, BasicConstraints, KeyUsage};
 pub use name::DistinguishedName;
+pub use ocsp::{OcspError, OcspRequest, OcspStatus, OcspTimes, ocsp_response};
 
 /// The largest certificate or request that is read, and the largest that is built.
 pub const CERTIFICATE_BYTES_MAX: usize = 32 * 1024;

@@ -88,6 +88,12 @@ impl DistinguishedName {
         text_of(&attribute.value).map(str::to_owned)
     }
 
+    /// Common names and mail addresses, each with whether it is the latter; `None` if one of them is not readable text.
+    pub(super) fn identifying_values(&self) -> Option<Vec<(bool, String)>> {
+        let attributes = self.0.iter().filter(|one| one.oid == COMMON_NAME || one.oid == MAIL_ADDRESS);
+        attributes.map(|one| Some((one.oid == MAIL_ADDRESS, text_of(&one.value)?.to_owned()))).collect()
+    }
+
     pub(super) fn as_x509(&self) -> &Name {
         &self.0
     }
@@ -117,6 +123,7 @@ impl fmt::Display for DistinguishedName {
 }
 
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+const MAIL_ADDRESS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.1");
 
 /// Names of attribute types, their identifier, how the value is written, and its longest length (RFC 5280 appendix A).
 /// The first name for an identifier is the one that is printed.
