@@ -21,4 +21,4 @@ pub mod vault;
 pub mod world;
 
 pub use error::Fault;
-pub use platform::{Context, Platform, Settings};
+pub use platform::{Context, KeyHolders, Platform, Settings};

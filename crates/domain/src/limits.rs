@@ -18,6 +18,14 @@ pub const PAGE_ITEMS_MAX: usize = 25;
 pub const BACKUP_VERSIONS_MAX: usize = 500;
 /// A backup blob as it comes back to `restore`.
 pub const BACKUP_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The release policy of an exportable key.
+pub const RELEASE_POLICY_BYTES_MAX: usize = 10 * 1024;
+/// The longest time that a rotation policy can name.
+pub const ROTATION_SPAN_DAYS_MAX: u32 = 36_525;
+/// The shortest `expiryTime` of a rotation policy; Key Vault documents 28 days.
+pub const KEY_EXPIRY_DAYS_MIN: u32 = 28;
+/// The shortest time of a lifetime action after creation and before expiry; Key Vault documents 7 days.
+pub const ROTATION_TRIGGER_DAYS_MIN: u32 = 7;
 /// Shortest retention of soft-deleted objects; Key Vault documents 7 days.
 pub const RETENTION_DAYS_MIN: u32 = 7;
 /// Longest retention of soft-deleted objects and the default; Key Vault documents 90 days.

@@ -11,7 +11,7 @@ use crate::access::caller::Caller;
 use crate::audit::{Entry, Outcome, Recorded, Subject, Trail};
 use crate::error::Fault;
 use crate::ports::log::{LogUnavailable, Position};
-use crate::ports::{Entropy, Log, Store};
+use crate::ports::{Entropy, Hsm, Log, Store};
 use crate::resource::scope::Scope;
 use crate::time::Timestamp;
 use crate::token::VerifiedTokens;
@@ -37,6 +37,15 @@ impl Settings {
     }
 }
 
+/// What holds the private halves of keys.
+#[derive(Clone)]
+pub struct KeyHolders {
+    /// Software: its keys are sealed by the store.
+    pub software: Arc<dyn Hsm>,
+    /// A token, where there is one: its keys never leave it.
+    pub token: Option<Arc<dyn Hsm>>,
+}
+
 /// One request, as the audit log sees it.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -56,6 +65,7 @@ pub struct Platform {
     pub(crate) worlds: Worlds,
     pub(crate) tokens: VerifiedTokens,
     pub(crate) backup_key: Kek,
+    pub(crate) holders: KeyHolders,
     settings: Settings,
     rehearsal: bool,
 }
@@ -67,6 +77,7 @@ impl Platform {
         log: Arc<dyn Log>,
         entropy: Arc<dyn Entropy>,
         backup_key: Kek,
+        holders: KeyHolders,
         settings: Settings,
         now: Timestamp,
     ) -> Result<Self, Fault> {
@@ -83,6 +94,7 @@ impl Platform {
             worlds,
             tokens: VerifiedTokens::default(),
             backup_key,
+            holders,
             settings,
             rehearsal: false,
         })
@@ -98,6 +110,7 @@ impl Platform {
             worlds: Worlds::at(self.worlds.now().clone()),
             tokens: VerifiedTokens::default(),
             backup_key: Kek::generate(),
+            holders: self.holders.clone(),
             settings: self.settings.clone(),
             rehearsal: true,
         }

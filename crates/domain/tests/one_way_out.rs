@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What may be named where, below `crates/`. The place that defines it counts.
-const RULES: [(&str, &[&str], &str); 8] = [
+const RULES: [(&str, &[&str], &str); 9] = [
     (
         "sign_jwt",
         &["crypto/src/jose/key.rs", "crypto/src/jose/mod.rs", "domain/src/token/issue.rs"],
@@ -35,9 +35,14 @@ const RULES: [(&str, &[&str], &str); 8] = [
     ),
     (
         "load_material(",
-        &["domain/src/vault/life/backup.rs", "domain/src/vault/secret/read.rs"],
-        "plaintext is loaded by get and backup, with a proof, and leaves after its entry",
+        &[
+            "domain/src/vault/key/operate.rs",
+            "domain/src/vault/life/backup.rs",
+            "domain/src/vault/secret/read.rs",
+        ],
+        "what is secret is loaded by get, backup and the use of a key, with a proof, and leaves after its entry",
     ),
+    ("Kind::KeyMaterial", &["domain/src/vault/key/holder.rs", "domain/src/vault/key/mod.rs"], "as for values"),
     ("into_value(", &["server/src/http/keyvault.rs"], "one answer has a value in it"),
 ];
 

@@ -27,7 +27,7 @@ use vouchsafe_domain::ids::{
 use vouchsafe_domain::listener::ListenerAuthority;
 use vouchsafe_domain::record::{self, Decode, Encode, Undecodable};
 use vouchsafe_domain::resource::scope::Scope;
-use vouchsafe_domain::resource::{ResourceGroup, Subscription, Vault};
+use vouchsafe_domain::resource::{ResourceGroup, Sku, Subscription, Vault};
 use vouchsafe_domain::time::Timestamp;
 use vouchsafe_domain::token::{KeyState, TenantKey};
 use vouchsafe_domain::vault::{Attributes, DeletedSecret, SecretHead, SecretVersion};
@@ -127,6 +127,7 @@ fn control_plane() -> Vec<Sample> {
         location: "local".to_owned(),
         retention_days: 90,
         purge_protection: true,
+        sku: Sku::Standard,
         tags: tags(),
         created: at(0),
         deleted: None,

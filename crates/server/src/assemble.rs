@@ -1,6 +1,7 @@
 //! Puts the server together: the only file that names concrete adapters.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use vouchsafe_domain::ids::TenantId;
 use vouchsafe_domain::listener::ListenerAuthority;
 use vouchsafe_domain::ports::{Clock, Entropy, Log, Store};
 use vouchsafe_domain::token::audience::ServiceNames;
-use vouchsafe_domain::{Fault, Platform, Settings};
+use vouchsafe_domain::{Fault, KeyHolders, Platform, Settings};
+use vouchsafe_hsm::{KeyPool, SoftwareKeys};
 use vouchsafe_store::log::FileLog;
 use vouchsafe_store::root::RootKeySource;
 use vouchsafe_store::{EngineKind, InitError, OpenError};
@@ -212,7 +214,10 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     let backup_key = Kek::from_secret(deployment.backup_key.to_secret()).ok_or(StartError::Unfinished)?;
     let log: Arc<dyn Log> = deployment.log.clone();
     let store: Arc<dyn Store> = deployment.store.clone();
-    let platform = Arc::new(Platform::open(store, log, entropy.clone(), backup_key, settings, now).await?);
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let holders = KeyHolders { software: Arc::new(SoftwareKeys::new(KeyPool::new([]), cores)), token: None };
+    let platform = Platform::open(store, log, entropy.clone(), backup_key, holders, settings, now).await?;
+    let platform = Arc::new(platform);
     let tenant = platform.world().default_tenant().ok_or(StartError::Unfinished)?.tenant().id;
     let endpoints = Endpoints {
         authority: origin.clone(),

@@ -81,5 +81,15 @@ impl Jobs {
             Ok(secrets) => tracing::info!(secrets, "deleted secrets were purged on their scheduled date"),
             Err(error) => tracing::error!(%error, "deleted secrets that are due could not be purged"),
         }
+        match self.platform.purge_due_keys(&context).await {
+            Ok(0) => {}
+            Ok(keys) => tracing::info!(keys, "deleted keys were purged on their scheduled date"),
+            Err(error) => tracing::error!(%error, "deleted keys that are due could not be purged"),
+        }
+        match self.platform.rotate_due_keys(&context).await {
+            Ok(0) => {}
+            Ok(steps) => tracing::info!(steps, "rotation policies were followed"),
+            Err(error) => tracing::error!(%error, "rotation policies could not be followed"),
+        }
     }
 }

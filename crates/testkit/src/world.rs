@@ -5,6 +5,7 @@
 //! `memory` engine, with a [`FaultyStore`] before it that behaves until it is told otherwise.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,14 +23,15 @@ use vouchsafe_domain::ids::{
     TenantId, VaultName,
 };
 use vouchsafe_domain::ports::log::{LogUnavailable, Position};
-use vouchsafe_domain::ports::{Clock, Entropy, Log};
+use vouchsafe_domain::ports::{Clock, Entropy, Hsm, Log};
 use vouchsafe_domain::resource::scope::Scope;
 use vouchsafe_domain::resource::{IdentityToPut, Vault, VaultToPut};
 use vouchsafe_domain::time::Timestamp;
 use vouchsafe_domain::token::NodeGrant;
 use vouchsafe_domain::token::audience::ServiceNames;
 use vouchsafe_domain::world::TenantSnapshot;
-use vouchsafe_domain::{Context, Platform, Settings};
+use vouchsafe_domain::{Context, KeyHolders, Platform, Settings};
+use vouchsafe_hsm::{KeyPool, SoftwareKeys};
 use vouchsafe_store::Barrier;
 use vouchsafe_store::engine::Engine;
 use vouchsafe_store::engine::memory::Memory;
@@ -198,6 +200,10 @@ pub struct InMemory {
     pub entropy: Arc<SeededEntropy>,
     /// The tenant it was founded with.
     pub home: TenantId,
+    /// What holds keys in software.
+    pub software: Arc<dyn Hsm>,
+    /// The token, if there is one.
+    pub token: Option<Arc<dyn Hsm>>,
     engine: Memory,
 }
 
@@ -228,7 +234,8 @@ impl InMemory {
         let domain = TenantDomain::parse("home.example").expect("a domain");
         let first = TenantToFound { id: None, display_name: "Home".to_owned(), domain, subscription: None };
         let home = found_first_tenant(&store, &*entropy, &first, clock.now()).await.expect("a first tenant");
-        Self { clock, log: Arc::default(), entropy, home, engine }
+        let software = Arc::new(SoftwareKeys::new(KeyPool::new([]), NonZeroUsize::MIN));
+        Self { clock, log: Arc::default(), entropy, home, software, token: None, engine }
     }
 
     /// Starts a process over what there is.
@@ -246,8 +253,16 @@ impl InMemory {
             location: "local".to_owned(),
         };
         let (entropy, now) = (self.entropy.clone(), self.clock.now());
-        let platform =
-            Platform::open(store.clone(), self.log.clone(), entropy.clone(), fixed_key(2), settings, now);
+        let holders = KeyHolders { software: self.software.clone(), token: self.token.clone() };
+        let platform = Platform::open(
+            store.clone(),
+            self.log.clone(),
+            entropy.clone(),
+            fixed_key(2),
+            holders,
+            settings,
+            now,
+        );
         let platform = Arc::new(platform.await.expect("a platform"));
         Opened { platform, store, clock: self.clock.clone(), entropy }
     }

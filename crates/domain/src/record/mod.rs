@@ -114,6 +114,7 @@ records! {
         #[prost(message, repeated, tag = "8")] tags: Vec<Tag>,
         #[prost(uint64, tag = "9")] created: u64,
         #[prost(uint64, optional, tag = "10")] deleted: Option<u64>,
+        #[prost(uint32, tag = "11")] sku: u32,
     }
     /// The owner of a vault's global name.
     VaultName {

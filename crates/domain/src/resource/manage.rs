@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::control::{Plan, Write};
 use super::error::Error;
 use super::group::{ResourceGroup, Subscription};
-use super::vault::Vault;
+use super::vault::{Sku, Vault};
 use crate::access::action::{
     DeleteIdentity, DeleteResourceGroup, DeleteVault, PurgeVault, WriteIdentity, WriteResourceGroup,
     WriteVault,
@@ -43,6 +43,8 @@ pub struct VaultToPut {
     pub retention_days: Option<u32>,
     /// `enablePurgeProtection`; never switched off again.
     pub purge_protection: Option<bool>,
+    /// What it is to offer; standard if nobody says.
+    pub sku: Option<Sku>,
     /// `createMode: recover`.
     pub recover: bool,
 }
@@ -222,6 +224,7 @@ impl Platform {
                 group: group.name.clone(),
                 location,
                 retention_days,
+                sku: wanted.sku.unwrap_or_default(),
                 purge_protection: wanted.purge_protection.unwrap_or(false),
                 tags: wanted.tags.clone(),
                 created: context.now,
@@ -251,12 +254,19 @@ impl Platform {
                 "softDeleteRetentionInDays cannot be changed after creation".to_owned(),
             ));
         }
+        if before.sku == Sku::Premium && wanted.sku == Some(Sku::Standard) {
+            return Err(Error::Conflict(
+                "the SKU of a vault cannot go back to standard: it may hold keys in an HSM".to_owned(),
+            ));
+        }
         let after = Vault {
+            sku: wanted.sku.unwrap_or(before.sku),
             purge_protection: wanted.purge_protection.unwrap_or(before.purge_protection),
             tags: wanted.tags.clone(),
             ..(**before).clone()
         };
-        if after.purge_protection == before.purge_protection && after.tags == before.tags {
+        let same_protection = after.purge_protection == before.purge_protection;
+        if same_protection && after.tags == before.tags && after.sku == before.sku {
             return Ok(Plan::unchanged((Put::Unchanged, before.clone())));
         }
         let after = Arc::new(after);

@@ -12,4 +12,4 @@ pub use control::{Plan, Write};
 pub use error::Error;
 pub use group::{ResourceGroup, Subscription};
 pub use manage::{IdentityToPut, Put, VaultToPut};
-pub use vault::Vault;
+pub use vault::{Sku, Vault};

@@ -6,6 +6,34 @@ use crate::ids::{ResourceGroupName, SubscriptionId, VaultId, VaultName};
 use crate::record::{self, Decode, Encode, Undecodable, tags_from, tags_into};
 use crate::time::Timestamp;
 
+/// What a vault offers.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Sku {
+    /// Keys in software.
+    #[default]
+    Standard,
+    /// Keys in a token as well.
+    Premium,
+}
+
+impl Sku {
+    /// Numbers are stored: never change or re-use one.
+    const fn code(self) -> u32 {
+        match self {
+            Self::Standard => 0,
+            Self::Premium => 1,
+        }
+    }
+
+    fn from_code(code: u32) -> Result<Self, Undecodable> {
+        match code {
+            0 => Ok(Self::Standard),
+            1 => Ok(Self::Premium),
+            _ => Err(Undecodable(format!("there is no SKU {code}"))),
+        }
+    }
+}
+
 /// A vault.
 #[derive(Clone, Debug)]
 pub struct Vault {
@@ -23,6 +51,8 @@ pub struct Vault {
     pub retention_days: u32,
     /// Whether deleted objects cannot be purged before their time; never switched off again.
     pub purge_protection: bool,
+    /// What it offers.
+    pub sku: Sku,
     /// Labels.
     pub tags: BTreeMap<String, String>,
     /// When it was created.
@@ -48,6 +78,7 @@ impl Encode for Vault {
             location: self.location.clone(),
             retention_days: self.retention_days,
             purge_protection: self.purge_protection,
+            sku: self.sku.code(),
             tags: tags_into(&self.tags),
             created: self.created.millis(),
             deleted: self.deleted.map(Timestamp::millis),
@@ -66,6 +97,7 @@ impl Decode for Vault {
             location: stored.location,
             retention_days: stored.retention_days,
             purge_protection: stored.purge_protection,
+            sku: Sku::from_code(stored.sku)?,
             tags: tags_from(stored.tags),
             created: Timestamp::from_millis(stored.created),
             deleted: stored.deleted.map(Timestamp::from_millis),

@@ -35,6 +35,9 @@ pub enum Error {
     /// The object belongs to a certificate; this operation asks for the certificate.
     #[error("operation {1} is not allowed on this {0}, because it belongs to a certificate of the same name")]
     Managed(ObjectKind, &'static str),
+    /// The key may not be used for this now.
+    #[error("operation {1} is not allowed on this key: it {0}")]
+    KeyUnusable(KeyUnusable, &'static str),
     /// The vault keeps deleted objects until their time.
     #[error(
         "operation purge is not allowed because purge protection is enabled for this vault; the secret is purged on its scheduled purge date"
@@ -46,6 +49,34 @@ pub enum Error {
     /// Not the caller's fault.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+/// Why a key may not be used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum KeyUnusable {
+    /// It is disabled.
+    #[error("is disabled")]
+    Disabled,
+    /// The operation is not among its `key_ops`.
+    #[error("does not permit the operation")]
+    Operation,
+    /// Its `nbf` is still to come.
+    #[error("is not yet valid")]
+    NotYetValid,
+    /// Its `exp` has passed.
+    #[error("is expired")]
+    Expired,
+}
+
+impl KeyUnusable {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Disabled => "key_disabled",
+            Self::Operation => "key_operation_forbidden",
+            Self::NotYetValid => "key_not_yet_valid",
+            Self::Expired => "key_expired",
+        }
+    }
 }
 
 impl Error {
@@ -60,6 +91,7 @@ impl Error {
             Self::BeingDeleted(..) => "being_deleted",
             Self::AlreadyExists(..) => "already_exists",
             Self::Managed(..) => "managed",
+            Self::KeyUnusable(why, _) => why.reason(),
             Self::PurgeProtected => "purge_protected",
             Self::BadParameter(_) => "bad_parameter",
             Self::Fault(Fault::Contended) => "contended",

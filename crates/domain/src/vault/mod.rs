@@ -7,12 +7,18 @@
 
 mod decide;
 mod error;
+mod key;
 mod life;
 mod load;
 mod object;
 mod secret;
 
-pub use error::Error;
+pub use error::{Error, KeyUnusable};
+pub use key::{
+    DeletedKey, KeyAttributes, KeyHead, KeyOperation, KeyRotationPolicy, KeyToCreate, KeyToImport, KeyUpdate,
+    KeyVersion, LifetimeAction, LifetimeTrigger, Plaintext, RandomBytes, ReadKey, ReleasePolicy,
+    RotationAction, RotationPolicy, RotationPolicyToSet, Span, UsedKey,
+};
 pub use life::{ObjectPage, SealedBackup};
 pub use object::{Deleted, Head, ObjectKind, Version};
 pub use secret::{

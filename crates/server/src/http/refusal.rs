@@ -52,6 +52,7 @@ pub fn of_vault(error: vault::Error) -> Problem {
             let inner = format!("{}Disabled", capitalized(kind));
             Problem::new(Class::Denied, "Forbidden", message).with_inner(inner)
         }
+        Error::KeyUnusable(why, operation) => key_unusable(why, operation),
         Error::Managed(kind, operation) => Problem::new(
             Class::Denied,
             "Forbidden",
@@ -80,6 +81,27 @@ pub fn of_vault(error: vault::Error) -> Problem {
         Error::Denied(denial) => denied_data_action(&denial),
         Error::Fault(fault) => of_fault(Dialect::KeyVault, &fault),
     }
+}
+
+/// In the words that Key Vault uses for keys.
+fn key_unusable(why: vault::KeyUnusable, operation: &str) -> Problem {
+    use vault::KeyUnusable;
+    let (message, inner) = match why {
+        KeyUnusable::Disabled => {
+            (format!("Operation {operation} is not allowed on a disabled key."), "KeyDisabled")
+        }
+        KeyUnusable::Operation => {
+            (format!("Operation {operation} is not permitted on this key."), "KeyOperationForbidden")
+        }
+        KeyUnusable::NotYetValid => (
+            format!("Operation {operation} is not allowed on a key that is not yet valid."),
+            "KeyNotYetValid",
+        ),
+        KeyUnusable::Expired => {
+            (format!("Operation {operation} is not allowed on an expired key."), "KeyExpired")
+        }
+    };
+    Problem::new(Class::Denied, "Forbidden", message).with_inner(inner)
 }
 
 fn capitalized(kind: vault::ObjectKind) -> &'static str {

@@ -118,6 +118,10 @@ impl Platform {
                 Some(_) => Some(self.load_material(proof, place, id).await?),
                 None => None,
             };
+            let material = match (kind, material) {
+                (ObjectKind::Key, Some(material)) => Some(self.export_material(&record, material).await?),
+                (_, material) => material,
+            };
             versions.push(CarriedVersion { id, record, material });
         }
         let mut extras = Vec::new();
@@ -145,14 +149,18 @@ impl Platform {
             let binding = binding(kind, &admitted.tenant, &admitted.vault);
             let opened = envelope::open(&self.backup_key, &binding, blob);
             let carried = opened.ok().and_then(|plaintext| decode::<C>(&plaintext).ok());
-            let Some((head, carried)) = carried else {
+            let Some((head, mut carried)) = carried else {
                 let problem = "the backup is damaged, or was not taken from a vault of this subscription";
                 return self.record_refusal(entry, Error::BadParameter(problem.to_owned())).await;
             };
             let place = admitted.place(C::FAMILY, &head.name);
-            for object in &carried {
+            for object in &mut carried {
                 let place = place.companion(object.family);
-                if let Err(error) = self.room_for(&place, &head.name).await {
+                let ready = match self.room_for(&place, &head.name).await {
+                    Ok(()) => self.revive(&admitted.vault, object).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = ready {
                     return self.record_refusal(entry, error).await;
                 }
             }
@@ -163,6 +171,19 @@ impl Platform {
             }
             (self.attempt(intent, commit, (head, admitted.vault), context).await?, admitted.tenant)
         })
+    }
+
+    /// Has the holders of keys take back what they gave for the backup.
+    async fn revive(&self, vault: &Vault, object: &mut Carried) -> Result<(), Error> {
+        if object.family.object != ObjectKind::Key {
+            return Ok(());
+        }
+        for version in &mut object.versions {
+            if let Some(blob) = version.material.take() {
+                version.material = Some(self.import_material(&version.record, vault, &blob).await?);
+            }
+        }
+        Ok(())
     }
 
     /// Whether something may be restored to a name.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use vouchsafe_crypto::Reason;
+use vouchsafe_crypto::keys::KeySpec;
+use vouchsafe_crypto::{Reason, SecretBytes};
 
 use crate::access::action::Action;
 use crate::access::caller::Caller;
@@ -18,7 +19,7 @@ use crate::resource::scope::Scope;
 use crate::vault::decide;
 use crate::vault::error::Error;
 use crate::vault::load::{Attempt, Found, sealed, until_done};
-use crate::vault::object::{Collection, Deleted, Family, Head, Place, Version};
+use crate::vault::object::{Collection, Deleted, Family, Head, ObjectKind, Place, Version};
 use crate::world::TenantSnapshot;
 
 impl Platform {
@@ -150,7 +151,7 @@ impl Platform {
         context: &Context,
     ) -> Result<usize, Error> {
         let vaults: Vec<(Arc<TenantSnapshot>, Arc<Vault>)> = self.world().vaults().collect();
-        let mut purged = 0;
+        let (mut purged, mut failed) = (0, None);
         for (tenant, vault) in vaults {
             let prefix = Prefix {
                 partition: Partition::Vault(tenant.tenant().id, vault.id),
@@ -179,11 +180,13 @@ impl Platform {
                         let action = C::Purge::ACTION.as_str();
                         Entry::new(context.request, subject, action, scope.canonical(), context.now)
                     };
-                    let destroyed = self
-                        .destroy(&place, C::COMPANIONS, record.revision, context, entry, |commit| commit)
-                        .await?;
-                    if let Attempt::Done(()) = destroyed {
-                        purged += 1;
+                    let destroyed =
+                        self.destroy(&place, C::COMPANIONS, record.revision, context, entry, |commit| commit);
+                    match destroyed.await {
+                        Ok(Attempt::Done(())) => purged += 1,
+                        Ok(Attempt::Again) => {}
+                        // What fails for one - its token does not answer - does not stop the others.
+                        Err(error) => failed = failed.or(Some(error)),
                     }
                     if purged >= limits::JOB_BATCH_MAX {
                         return Ok(purged);
@@ -195,7 +198,7 @@ impl Platform {
                 }
             }
         }
-        Ok(purged)
+        failed.map_or(Ok(purged), Err)
     }
 
     /// The records of the companions that are there, at the place that `at` names.
@@ -238,7 +241,7 @@ impl Platform {
         loop {
             let batch = self.next_to_destroy(&fallen).await?;
             let marked = fallen.iter().all(|(_, found)| found.noun.purging);
-            let mark = !batch.is_last && !marked;
+            let mark = (!batch.is_last || !batch.in_token.is_empty()) && !marked;
             let intent = self.trail.announce(entry()).await?;
             let mut commit = guard(intent.commit());
             if mark {
@@ -247,6 +250,13 @@ impl Platform {
                     commit = commit.put(place.deleted(), Expect::At(found.revision), sealed(&found.noun));
                 }
             } else {
+                // What was marked cannot come back, so that its keys can go before the records that name them.
+                for (key, spec, material) in &batch.in_token {
+                    if let Err(error) = self.destroy_in_token(key, *spec, material).await {
+                        self.trail.conclude(intent, Outcome::Failed, context.now)?;
+                        return Err(error);
+                    }
+                }
                 for (key, revision) in batch.records {
                     commit = commit.delete(key, revision);
                 }
@@ -261,7 +271,7 @@ impl Platform {
             match self.store.commit(commit).await {
                 Ok(revisions) => {
                     self.trail.conclude(intent, Outcome::Done, context.now)?;
-                    if batch.is_last {
+                    if batch.is_last && !mark {
                         return Ok(Attempt::Done(()));
                     }
                     if mark {
@@ -281,10 +291,10 @@ impl Platform {
 
     /// The next records to go, as many as a commit carries; with the last versions go the records of the whole.
     async fn next_to_destroy(&self, fallen: &[(Place, Found<record::Object>)]) -> Result<Batch, Error> {
-        let (mut versions_left, mut records) = (VERSIONS_PER_COMMIT, Vec::new());
+        let (mut versions_left, mut records, mut in_token) = (VERSIONS_PER_COMMIT, Vec::new(), Vec::new());
         for (place, _) in fallen {
             if versions_left == 0 {
-                return Ok(Batch { records, is_last: false });
+                return Ok(Batch { records, in_token, is_last: false });
             }
             let versions =
                 self.store.scan(&place.versions(), None, versions_left).await.map_err(Fault::from)?;
@@ -295,12 +305,17 @@ impl Platform {
                 if let Some(key) = place.material(version)
                     && let Some(material) = self.store.get(&key).await.map_err(Fault::from)?
                 {
-                    records.push((key, material.revision));
+                    records.push((key.clone(), material.revision));
+                    let in_a_token = match place.family.object {
+                        ObjectKind::Key => self.token_key(record.value.expose(Reason::Record))?,
+                        ObjectKind::Secret | ObjectKind::Certificate => None,
+                    };
+                    in_token.extend(in_a_token.map(|spec| (key, spec, material.value)));
                 }
                 records.push((record.key, record.revision));
             }
             if versions.next.is_some() {
-                return Ok(Batch { records, is_last: false });
+                return Ok(Batch { records, in_token, is_last: false });
             }
         }
         for (place, _) in fallen {
@@ -311,13 +326,15 @@ impl Platform {
                 }
             }
         }
-        Ok(Batch { records, is_last: true })
+        Ok(Batch { records, in_token, is_last: true })
     }
 }
 
 /// What one commit of a purge deletes.
 struct Batch {
     records: Vec<(Key, Revision)>,
+    /// Keys that a token holds, with where their material stands.
+    in_token: Vec<(Key, KeySpec, SecretBytes)>,
     is_last: bool,
 }
 

@@ -199,6 +199,7 @@ impl Applying<'_> {
             tags: wanted.tags.clone(),
             retention_days: Some(wanted.retention_days),
             purge_protection: Some(wanted.purge_protection),
+            sku: None,
             recover: false,
         };
         let caller = self.platform.local_administrator(&tenant);

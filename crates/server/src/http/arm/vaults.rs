@@ -120,6 +120,7 @@ async fn put(app: Arc<App>, mut request: Request) -> Result<Reply, Problem> {
         tags: given.tags.unwrap_or_default(),
         retention_days: given.properties.soft_delete_retention_in_days,
         purge_protection: given.properties.enable_purge_protection,
+        sku: None,
         recover,
     };
     let context = app.context(&request.head);

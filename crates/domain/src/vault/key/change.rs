@@ -1,0 +1,284 @@
+//! Making versions of keys, and changing their attributes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use vouchsafe_crypto::keys::{KeySpec, PrivateKey};
+
+use super::holder::copy;
+use super::{KeyAttributes, KeyHead, KeyOperation, KeyVersion, Keys, ReleasePolicy, decide};
+use crate::access::action::{Action, CreateKey, ImportKey};
+use crate::access::caller::Caller;
+use crate::audit::{Intent, Outcome};
+use crate::ids::{ObjectName, ObjectVersion, VaultName};
+use crate::platform::{Context, Platform};
+use crate::ports::hsm::HeldKey;
+use crate::ports::store::{Commit, Expect, Revision};
+use crate::record::Encode;
+use crate::resource::Vault;
+use crate::time::Timestamp;
+use crate::vault::error::Error;
+use crate::vault::load::{Attempt, Found, expect, sealed, until_done};
+use crate::vault::object::{Collection, Head, ObjectKind, Place};
+
+/// A key as a caller wants it made.
+#[derive(Clone, Debug)]
+pub struct KeyToCreate {
+    /// What kind of key.
+    pub spec: KeySpec,
+    /// Whether a token is to hold it.
+    pub in_token: bool,
+    /// What it may be used for; what its kind usually is, if absent.
+    pub operations: Option<Vec<KeyOperation>>,
+    /// The rest.
+    pub attributes: KeyAttributes,
+    /// To whom it may be released.
+    pub release_policy: Option<ReleasePolicy>,
+}
+
+/// A key that was made elsewhere.
+pub struct KeyToImport {
+    /// The key.
+    pub key: PrivateKey,
+    /// Whether a token is to hold it.
+    pub in_token: bool,
+    /// What it may be used for; what its kind usually is, if absent.
+    pub operations: Option<Vec<KeyOperation>>,
+    /// The rest.
+    pub attributes: KeyAttributes,
+    /// To whom it may be released.
+    pub release_policy: Option<ReleasePolicy>,
+}
+
+/// What an update mentions; the rest stays.
+#[derive(Clone, Debug, Default)]
+pub struct KeyUpdate {
+    /// Switches using it off or on.
+    pub disabled: Option<bool>,
+    /// A new `nbf`.
+    pub not_before: Option<Timestamp>,
+    /// A new `exp`.
+    pub expires: Option<Timestamp>,
+    /// What it may be used for from now on.
+    pub operations: Option<Vec<KeyOperation>>,
+    /// To whom it may be released from now on.
+    pub release_policy: Option<ReleasePolicy>,
+    /// All the labels, replacing those before.
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+/// A version that is decided on and has no key yet.
+pub(super) struct Wanted {
+    pub version: ObjectVersion,
+    pub spec: KeySpec,
+    pub in_token: bool,
+    pub operations: Vec<KeyOperation>,
+    pub attributes: KeyAttributes,
+    pub release_policy: Option<ReleasePolicy>,
+}
+
+/// Where the key of a new version comes from, and what a holder made of it already.
+pub(super) struct Source {
+    imported: Option<PrivateKey>,
+    made: Option<HeldKey>,
+}
+
+impl Source {
+    /// The holder is to make it.
+    pub(super) fn new() -> Self {
+        Self { imported: None, made: None }
+    }
+
+    /// What was made and did not get into the store.
+    pub(super) fn take_made(&mut self) -> Option<HeldKey> {
+        self.made.take()
+    }
+}
+
+impl Platform {
+    /// Makes a key, or a new version of one.
+    pub async fn create_key(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        vault: &VaultName,
+        name: &ObjectName,
+        wanted: &KeyToCreate,
+    ) -> Result<(KeyHead, Arc<Vault>), Error> {
+        self.add_key::<CreateKey>(context, caller, vault, name, "create", wanted, Source::new()).await
+    }
+
+    /// Takes over a key, as a new key or a new version of one.
+    pub async fn import_key(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        vault: &VaultName,
+        name: &ObjectName,
+        wanted: KeyToImport,
+    ) -> Result<(KeyHead, Arc<Vault>), Error> {
+        let KeyToImport { key, in_token, operations, attributes, release_policy } = wanted;
+        let wanted = KeyToCreate { spec: key.spec(), in_token, operations, attributes, release_policy };
+        let source = Source { imported: Some(key), made: None };
+        self.add_key::<ImportKey>(context, caller, vault, name, "import", &wanted, source).await
+    }
+
+    /// Changes the attributes of a version, the current one if none is named.
+    pub async fn update_key(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        vault: &VaultName,
+        name: &ObjectName,
+        version: Option<ObjectVersion>,
+        update: &KeyUpdate,
+    ) -> Result<(ObjectName, KeyVersion, Arc<Vault>), Error> {
+        let change = |before: &KeyVersion, _: &Vault| decide::update(before, update, context.now);
+        self.update_object::<Keys>(context, caller, vault, name, version, change).await
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the caller, the place and the wanted state are all needed"
+    )]
+    async fn add_key<A: Action>(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        vault: &VaultName,
+        name: &ObjectName,
+        operation: &'static str,
+        wanted: &KeyToCreate,
+        mut source: Source,
+    ) -> Result<(KeyHead, Arc<Vault>), Error> {
+        let done = self.add_key_from::<A>(context, caller, vault, name, operation, wanted, &mut source).await;
+        self.discard(wanted.spec, wanted.in_token, source.made).await;
+        done
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the caller, the place and the wanted state are all needed"
+    )]
+    async fn add_key_from<A: Action>(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        vault: &VaultName,
+        name: &ObjectName,
+        operation: &'static str,
+        wanted: &KeyToCreate,
+        source: &mut Source,
+    ) -> Result<(KeyHead, Arc<Vault>), Error> {
+        until_done!(self, tenant, {
+            let admitted = self.admit::<A>(context, caller, vault, ObjectKind::Key, Some(name)).await?;
+            let entry = self.entry(context, &admitted.proof);
+            let place = admitted.place(Keys::FAMILY, name);
+            let live = self.load_head(&place).await?;
+            let deleted = self.load_deleted(&place).await?;
+            let decided = decide::new_version(
+                operation,
+                name,
+                live.as_ref().map(|found| &found.noun),
+                deleted.as_ref().map(|found| &found.noun),
+            )
+            .and_then(|name| Ok((name, self.wanted_version(&admitted.vault, wanted)?)));
+            let (name, wanted) = match decided {
+                Ok(decided) => decided,
+                Err(error) => return self.record_refusal(entry, error).await,
+            };
+            let intent = self.trail.announce(entry).await?;
+            let commit = admitted.guard(intent.commit()).guard(place.deleted(), Expect::Absent);
+            let added = Addition { place: &place, name, live: live.as_ref(), wanted };
+            (
+                match self.add_version(context, intent, commit, added, source).await? {
+                    Attempt::Done(head) => Attempt::Done((head, admitted.vault)),
+                    Attempt::Again => Attempt::Again,
+                },
+                admitted.tenant,
+            )
+        })
+    }
+
+    fn wanted_version(&self, vault: &Vault, wanted: &KeyToCreate) -> Result<Wanted, Error> {
+        decide::protection(vault, wanted.in_token)?;
+        decide::attributes(&wanted.attributes, wanted.release_policy.as_ref())?;
+        self.holder_for(wanted.in_token, wanted.spec)?;
+        Ok(Wanted {
+            version: ObjectVersion(self.entropy.uuid()),
+            spec: wanted.spec,
+            in_token: wanted.in_token,
+            operations: decide::operations(wanted.spec, wanted.operations.as_deref())?,
+            attributes: wanted.attributes.clone(),
+            release_policy: wanted.release_policy.clone(),
+        })
+    }
+
+    /// Has the key of a version made, and commits the version as the current one.
+    ///
+    /// The key comes between intent and commit: nothing is made that is not in the log, and a version without a key is
+    /// never in the store. A key that was made for an attempt that lost is kept in `source` for the next one. When the
+    /// store does not say whether it committed, the key is let go without being destroyed, because it may be needed.
+    pub(super) async fn add_version(
+        &self,
+        context: &Context,
+        intent: Intent,
+        commit: Commit,
+        added: Addition<'_>,
+        source: &mut Source,
+    ) -> Result<Attempt<KeyHead>, Error> {
+        let Addition { place, name, live, wanted } = added;
+        let held = match self.made(&wanted, source).await {
+            Ok(held) => held,
+            Err(error) => {
+                self.trail.conclude(intent, Outcome::Failed, context.now)?;
+                return Err(error);
+            }
+        };
+        let current = KeyVersion {
+            version: wanted.version,
+            spec: wanted.spec,
+            in_token: wanted.in_token,
+            operations: wanted.operations,
+            public: held.public.clone(),
+            attributes: wanted.attributes,
+            release_policy: wanted.release_policy,
+            managed: false,
+            created: context.now,
+            updated: context.now,
+        };
+        let record = current.encode();
+        let head = Head { name, current };
+        let commit = commit.put(place.head(), expect(live), sealed(&head));
+        let commit = place.put_version(commit, wanted.version, record, Some(copy(&held.material)));
+        let attempt = self.attempt(intent, commit, head, context).await?;
+        if let Attempt::Again = attempt {
+            source.made = Some(held);
+        }
+        Ok(attempt)
+    }
+
+    async fn made(&self, wanted: &Wanted, source: &mut Source) -> Result<HeldKey, Error> {
+        if let Some(made) = source.made.take() {
+            return Ok(made);
+        }
+        let holder = self.holder_for(wanted.in_token, wanted.spec)?;
+        match source.imported.take() {
+            Some(key) => Ok(holder.import(key).await?),
+            None => Ok(holder.generate(wanted.spec).await?),
+        }
+    }
+}
+
+/// A version that is to become the current one of a key.
+pub(super) struct Addition<'a> {
+    pub place: &'a Place,
+    pub name: ObjectName,
+    pub live: Option<&'a Found<KeyHead>>,
+    pub wanted: Wanted,
+}
+
+/// What a commit expects of a record that it does not change.
+pub(super) fn unchanged(revision: Option<Revision>) -> Expect {
+    revision.map_or(Expect::Absent, Expect::At)
+}
