@@ -16,8 +16,7 @@ pub use request::{
     VerifyRequest,
 };
 pub use rotation::{
-    ActionKind, KeyRotationPolicy, LifetimeAction, LifetimeActionKind, LifetimeTrigger, Period,
-    RotationAttributes,
+    ActionKind, KeyRotationPolicy, LifetimeAction, LifetimeActionKind, LifetimeTrigger, RotationAttributes,
 };
 
 use super::octets::Octets;
