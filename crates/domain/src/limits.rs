@@ -73,3 +73,38 @@ pub const JOB_BATCH_MAX: usize = 256;
 pub const RANDOM_BYTES_MAX: usize = 128;
 /// A wrapped key that a caller brings: a 512-byte wrapped AES key, and RSA 4096 in PKCS#8 (about 2.4 KB) wrapped.
 pub const BYOK_BYTES_MAX: usize = 8 * 1024;
+
+/// Lifetime actions of one certificate policy; Key Vault has two kinds, each once.
+pub const LIFETIME_ACTIONS_MAX: usize = 2;
+/// How long a certificate can be asked to be valid.
+pub const VALIDITY_MONTHS_MAX: u32 = 1_200;
+/// Subject alternative names of one certificate.
+pub const SANS_MAX: usize = 100;
+/// A URI among the subject alternative names.
+pub const SAN_URI_BYTES_MAX: usize = 2_048;
+/// Extended key usages of one certificate.
+pub const EKUS_MAX: usize = 32;
+/// An object identifier as text.
+pub const OID_BYTES_MAX: usize = 128;
+/// The kind of certificate, in an issuer's words.
+pub const CERTIFICATE_TYPE_BYTES_MAX: usize = 256;
+/// Members of a certificate policy that are kept without being known.
+pub const POLICY_OTHER_BYTES_MAX: usize = 4 * 1024;
+/// Certificates in one chain.
+pub const CHAIN_CERTIFICATES_MAX: usize = 10;
+/// How far before its making a certificate begins to be valid, for clocks that are behind; Key Vault has 10 minutes.
+pub const CERTIFICATE_BACKDATING: Duration = Duration::from_secs(600);
+/// A text of an issuer or a contact: account, password, name. The rules of a private authority are one, too.
+pub const ISSUER_TEXT_BYTES_MAX: usize = 4 * 1024;
+/// Administrators that an issuer is told.
+pub const ISSUER_ADMINISTRATORS_MAX: usize = 16;
+/// Contacts of one vault.
+pub const CONTACTS_MAX: usize = 32;
+/// What an outside issuer may call an order.
+pub const ORDER_BYTES_MAX: usize = 4 * 1024;
+/// The longest that an outside issuer can make us wait before it is asked again.
+pub const ISSUER_POLL_MAX: Duration = Duration::from_secs(86_400);
+/// How long after a failure a renewal is tried again.
+pub const RENEWAL_RETRY: Duration = Duration::from_secs(6 * 3_600);
+/// The text of a failure that is kept with a pending certificate.
+pub const FAILURE_CHARS_MAX: usize = 512;

@@ -3,11 +3,13 @@
 pub mod clock;
 pub mod entropy;
 pub mod hsm;
+pub mod issuer;
 pub mod log;
 pub mod store;
 
 pub use clock::Clock;
 pub use entropy::Entropy;
 pub use hsm::Hsm;
+pub use issuer::CertificateIssuer;
 pub use log::Log;
 pub use store::Store;

@@ -78,6 +78,24 @@ pub enum Kind {
     DeletedKey = 25,
     /// When a key is rotated by itself.
     KeyRotationPolicy = 26,
+    /// The head of a certificate: current version and what listing shows.
+    Certificate = 27,
+    /// One version of a certificate: its attributes and its chain.
+    CertificateVersion = 28,
+    /// The head of a soft-deleted certificate.
+    DeletedCertificate = 29,
+    /// What the next version of a certificate is made from.
+    CertificatePolicy = 30,
+    /// The operation that makes the next version of a certificate.
+    PendingCertificate = 31,
+    /// An issuer of certificates, as a vault knows it.
+    CertificateIssuer = 32,
+    /// Who is told about certificates of a vault.
+    CertificateContacts = 33,
+    /// One certificate that a private authority issued.
+    IssuedCertificate = 34,
+    /// A private certificate authority of a vault.
+    CertificateAuthority = 35,
 }
 
 /// The typed path of a record. The barrier turns it into an opaque engine key; names never reach the disk.

@@ -275,6 +275,8 @@ macro_rules! redacted {
     )*};
 }
 
+use redacted;
+
 redacted! { SigningKey TlsAuthority BackupVersion ObjectBackup }
 
 impl Encode for Object {

@@ -5,6 +5,7 @@
 //! stands under another kind, so that live and deleted lists are plain scans and a name is free exactly when both
 //! places are empty. The life of all of them is written once (`life/`); what is different is in the collection's folder.
 
+pub mod certificate;
 mod decide;
 mod error;
 mod key;

@@ -1,0 +1,110 @@
+//! Certificates: nouns, and what can be done with them (wire.md §7.3).
+//!
+//! A certificate owns a key and a secret of the same name and versions, which are *managed*: they are made, deleted,
+//! recovered and destroyed together with it and by nothing else. The private key is stored once, as material of that
+//! key. The secret has no stored value at all: what it gives is put together when it is read (`managed.rs`), so that a
+//! key that is not exportable has no way out through it.
+//!
+//! The next version is made by an operation (`pending.rs`) that goes on when somebody polls it or the job comes by
+//! (`advance.rs`). Its key waits under the certificate's own name until the certificate is there.
+
+mod authority;
+mod issuer;
+mod lifetime;
+mod pending;
+mod policy;
+mod stored;
+mod subject;
+
+pub use authority::AuthorityId;
+pub use issuer::{Administrator, Contact, Contacts, Issuer, IssuerName, IssuerPatch, Organization, Provider};
+pub use lifetime::{LifetimeAction, LifetimeActionType, Trigger};
+pub use pending::{Failure, PendingCertificate, PendingStatus};
+pub use policy::{
+    CertificatePolicy, ContentType, IssuerChoice, IssuerParameters, KeyProperties, PolicyPatch,
+    X509Properties,
+};
+
+use std::collections::BTreeMap;
+
+use vouchsafe_crypto::digest::sha1;
+
+use super::object::{Deleted, Head, Version};
+use crate::ids::ObjectVersion;
+use crate::time::Timestamp;
+
+/// What a caller may set on a version.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct CertificateAttributes {
+    /// Whether the certificate, its key and its secret are switched off.
+    pub disabled: bool,
+    /// Labels.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// One version of a certificate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CertificateVersion {
+    /// Its id, which is also that of its key and its secret.
+    pub version: ObjectVersion,
+    /// What the caller set.
+    pub attributes: CertificateAttributes,
+    /// The first moment of its validity; nothing while the first version is being made.
+    pub not_before: Option<Timestamp>,
+    /// The last moment of its validity; nothing while the first version is being made.
+    pub expires: Option<Timestamp>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When its attributes last changed.
+    pub updated: Timestamp,
+    /// The certificate and those above it, in DER; nothing while the first version is being made.
+    pub chain: Vec<Vec<u8>>,
+    /// Which of the chain is the certificate itself: the first, unless an order is kept.
+    pub leaf_at: usize,
+    /// The form of the managed secret.
+    pub content_type: ContentType,
+    /// Whether the managed secret gives the key out.
+    pub exportable: bool,
+    /// Whether the chain is kept in the order in which it came.
+    pub preserve_order: bool,
+    /// The version before.
+    pub previous: Option<ObjectVersion>,
+    /// Whether the contacts were told that it expires.
+    pub notified: bool,
+    /// The authority of this vault that issued it.
+    pub authority: Option<AuthorityId>,
+    /// When it was revoked.
+    pub revoked: Option<Timestamp>,
+}
+
+/// A live certificate as lists show it.
+pub type CertificateHead = Head<CertificateVersion>;
+/// A soft-deleted certificate.
+pub type DeletedCertificate = Deleted<CertificateVersion>;
+
+impl CertificateVersion {
+    /// The certificate itself in DER, once it is issued.
+    pub fn leaf(&self) -> Option<&[u8]> {
+        self.chain.get(self.leaf_at).map(Vec::as_slice)
+    }
+
+    /// SHA-1 of the certificate, which is `x5t`.
+    pub fn thumbprint(&self) -> Option<[u8; 20]> {
+        self.leaf().map(sha1)
+    }
+
+    /// Whether there is a certificate, or only the wish for one.
+    pub fn is_issued(&self) -> bool {
+        self.leaf().is_some()
+    }
+}
+
+impl Version for CertificateVersion {
+    fn id(&self) -> ObjectVersion {
+        self.version
+    }
+
+    fn managed(&self) -> bool {
+        false
+    }
+}
