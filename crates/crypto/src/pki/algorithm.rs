@@ -11,21 +11,7 @@ use rustls_pki_types::{
 };
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
-/// How something is signed: the asymmetric algorithms of RFC 7518 §3.1 and RFC 8812.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[expect(missing_docs, reason = "the names are those of the RFC, which says what they mean")]
-pub enum SignatureAlgorithm {
-    Rs256,
-    Rs384,
-    Rs512,
-    Ps256,
-    Ps384,
-    Ps512,
-    Es256,
-    Es384,
-    Es512,
-    Es256k,
-}
+use crate::keys::SignatureAlgorithm;
 
 /// How `algorithm` is written in a certificate; `None` if certificates cannot be signed by it.
 pub(super) fn identifier(algorithm: SignatureAlgorithm) -> Option<AlgorithmIdentifierOwned> {
@@ -39,6 +25,7 @@ pub(super) fn identifier(algorithm: SignatureAlgorithm) -> Option<AlgorithmIdent
         SignatureAlgorithm::Es256 | SignatureAlgorithm::Es256k => alg_id::ECDSA_SHA256,
         SignatureAlgorithm::Es384 => alg_id::ECDSA_SHA384,
         SignatureAlgorithm::Es512 => alg_id::ECDSA_SHA512,
+        SignatureAlgorithm::Hs256 | SignatureAlgorithm::Hs384 | SignatureAlgorithm::Hs512 => return None,
     };
     let sequence = der::AnyRef::new(der::Tag::Sequence, encoded.as_ref()).ok()?;
     AlgorithmIdentifierOwned::from_der(&sequence.to_der().ok()?).ok()
@@ -46,9 +33,9 @@ pub(super) fn identifier(algorithm: SignatureAlgorithm) -> Option<AlgorithmIdent
 
 /// The digest of `message` that `algorithm` signs.
 pub(super) fn digest_for(algorithm: SignatureAlgorithm, message: &[u8]) -> Vec<u8> {
-    let function = match algorithm {
-        SignatureAlgorithm::Rs384 | SignatureAlgorithm::Ps384 | SignatureAlgorithm::Es384 => &digest::SHA384,
-        SignatureAlgorithm::Rs512 | SignatureAlgorithm::Ps512 | SignatureAlgorithm::Es512 => &digest::SHA512,
+    let function = match algorithm.digest_bytes() {
+        48 => &digest::SHA384,
+        64 => &digest::SHA512,
         _ => &digest::SHA256,
     };
     digest::digest(function, message).as_ref().to_vec()
@@ -145,42 +132,8 @@ pub(super) fn fits(algorithm: SignatureAlgorithm, spki: &SubjectPublicKeyInfoOwn
         SignatureAlgorithm::Es384 => alg_id::ECDSA_P384,
         SignatureAlgorithm::Es512 => alg_id::ECDSA_P521,
         SignatureAlgorithm::Es256k => alg_id::ECDSA_P256K1,
+        SignatureAlgorithm::Hs256 | SignatureAlgorithm::Hs384 | SignatureAlgorithm::Hs512 => return false,
         _ => alg_id::RSA_ENCRYPTION,
     };
     contents(&spki.algorithm).is_ok_and(|found| found == wanted.as_ref())
-}
-
-/// Whether a key is one that certificates are issued for: RSA of 2048 to 4096 bits, or a point on a curve we sign over.
-pub(super) fn is_certifiable(spki: &[u8]) -> bool {
-    let Ok(spki) = SubjectPublicKeyInfoOwned::from_der(spki) else { return false };
-    let (Ok(identifier), Some(key)) = (contents(&spki.algorithm), spki.subject_public_key.as_bytes()) else {
-        return false;
-    };
-    let curves: [(Encoded, &'static dyn signature::VerificationAlgorithm); 4] = [
-        (alg_id::ECDSA_P256, &signature::ECDSA_P256_SHA256_ASN1),
-        (alg_id::ECDSA_P384, &signature::ECDSA_P384_SHA384_ASN1),
-        (alg_id::ECDSA_P521, &signature::ECDSA_P521_SHA512_ASN1),
-        (alg_id::ECDSA_P256K1, &signature::ECDSA_P256K1_SHA256_ASN1),
-    ];
-    if let Some((_, curve)) = curves.into_iter().find(|(curve, _)| curve.as_ref() == identifier) {
-        return signature::UnparsedPublicKey::new(curve, key).parse().is_ok();
-    }
-    identifier == alg_id::RSA_ENCRYPTION.as_ref()
-        && RsaKey::from_der(key).is_ok_and(|rsa| {
-            let modulus = rsa.modulus.as_bytes();
-            let odd = modulus.last().is_some_and(|byte| byte % 2 == 1);
-            let exponent = rsa.exponent.as_bytes();
-            odd && (256..=512).contains(&modulus.len())
-                && modulus.first().is_some_and(|byte| *byte >= 0x80)
-                && (1..=4).contains(&exponent.len())
-                && exponent.last().is_some_and(|byte| byte % 2 == 1)
-                && exponent != [1]
-        })
-}
-
-/// `RSAPublicKey` of RFC 8017 appendix A.1.1.
-#[derive(Sequence)]
-struct RsaKey {
-    modulus: Uint,
-    exponent: Uint,
 }

@@ -14,10 +14,11 @@ use x509_cert::request::{CertReqInfo, ExtensionReq};
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::Time;
 
-use super::algorithm::{self, SignatureAlgorithm};
+use super::algorithm;
 use super::extensions;
 use super::{CERTIFICATE_BYTES_MAX, CertificateProfile, KeyUsage, ParsedCertificate, Validity};
 use crate::digest::sha1;
+use crate::keys::SignatureAlgorithm;
 
 /// Why something was not built.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

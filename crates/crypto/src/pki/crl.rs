@@ -6,11 +6,12 @@ use x509_cert::Version;
 use x509_cert::crl::{CertificateList, RevokedCert, TbsCertList};
 use x509_cert::serial_number::SerialNumber;
 
-use super::algorithm::{self, SignatureAlgorithm};
+use super::algorithm;
 use super::build::{BuildRefused, Signed, ToBeSigned, time, to_be_signed};
 use super::certificate::verifies;
 use super::extensions::{authority_key, extension};
 use super::{KeyUsage, ParsedCertificate, ReadRefused, Serial};
+use crate::keys::SignatureAlgorithm;
 
 /// Entries in one list.
 pub const REVOKED_MAX: usize = 100_000;

@@ -14,8 +14,9 @@
 //!   SHA-1, no RSA below 2048 bits and no name constraints over X.500 or mail names it can match; see [`chain`].
 //! - `der` insists on DER where old software wrote BER, so a PKCS#12 file in indefinite lengths is refused.
 
-pub mod algorithm;
+mod algorithm;
 pub mod build;
+pub mod bundle;
 pub mod certificate;
 pub mod chain;
 pub mod constraints;
@@ -24,15 +25,19 @@ pub mod csr;
 pub mod extensions;
 pub mod name;
 pub mod ocsp;
+pub mod pem;
+pub mod pfx;
 
-pub use algorithm::SignatureAlgorithm;
 pub use build::{BuildRefused, ToBeSigned, csr, issue, self_signed};
+pub use bundle::{Bundle, BundleRefused, ChainOrder};
 pub use certificate::ParsedCertificate;
 pub use crl::{RevocationList, RevocationReason, Revoked, parse_revocation_list, revocation_list};
 pub use csr::{Csr, parse_csr};
 pub use extensions::{AlternativeNames, BasicConstraints, KeyUsage};
 pub use name::DistinguishedName;
 pub use ocsp::{OcspError, OcspRequest, OcspStatus, OcspTimes, ocsp_response};
+pub use pem::{read_certificates_pem, read_pem, to_pem, write_pem};
+pub use pfx::{read_pfx, write_pfx};
 
 /// The largest certificate or request that is read, and the largest that is built.
 pub const CERTIFICATE_BYTES_MAX: usize = 32 * 1024;

@@ -9,9 +9,9 @@ use der::{Any, Choice, Decode, Encode, Enumerated, Sequence};
 use spki::AlgorithmIdentifierOwned;
 use x509_cert::ext::Extension;
 
-use super::algorithm::SignatureAlgorithm;
 use super::build::{BuildRefused, Form, Signed, ToBeSigned, key_identifier, to_be_signed};
 use super::{ParsedCertificate, ReadRefused, RevocationReason};
+use crate::keys::SignatureAlgorithm;
 
 /// The largest request that is read.
 pub const OCSP_REQUEST_BYTES_MAX: usize = 16 * 1024;

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
+use vouchsafe_crypto::keys::SignatureAlgorithm;
 use vouchsafe_crypto::pki::{
-    AlternativeNames, BuildRefused, DistinguishedName, KeyUsage, ParsedCertificate, ReadRefused,
-    SignatureAlgorithm, Validity, csr, issue, parse_csr, self_signed,
+    AlternativeNames, BuildRefused, DistinguishedName, KeyUsage, ParsedCertificate, ReadRefused, Validity,
+    csr, issue, parse_csr, self_signed,
 };
 
 use crate::support::{ALGORITHMS, DAY, Key, NOW, OpenSsl, START, authority, authority_profile, profile};

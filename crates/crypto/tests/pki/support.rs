@@ -10,9 +10,10 @@ use aws_lc_rs::signature::{self, EcdsaKeyPair, EcdsaSigningAlgorithm, KeyPair, R
 use der::Encode;
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use tempfile::TempDir;
+use vouchsafe_crypto::keys::SignatureAlgorithm;
 use vouchsafe_crypto::pki::{
     AlternativeNames, BasicConstraints, CertificateProfile, DistinguishedName, KeyUsage, ParsedCertificate,
-    Serial, SignatureAlgorithm, ToBeSigned, Validity,
+    Serial, ToBeSigned, Validity,
 };
 
 /// 2026-01-02T00:00:00Z.
