@@ -4,5 +4,6 @@ pub mod faulty_store;
 pub mod golden;
 pub mod model;
 pub mod running;
+pub mod softhsm;
 pub mod suites;
 pub mod world;

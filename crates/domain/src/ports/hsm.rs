@@ -143,7 +143,9 @@ impl ByokBlob {
         };
         match self.0.split_at_checked(modulus_bytes) {
             // RFC 5649 gives at least two blocks, and whole ones.
-            Some((key, wrapped)) if wrapped.len() >= 16 && wrapped.len() % 8 == 0 => Ok((key, wrapped)),
+            Some((key, wrapped)) if wrapped.len() >= 16 && wrapped.len().is_multiple_of(8) => {
+                Ok((key, wrapped))
+            }
             _ => Err(HsmError::Refused("the wrapped key does not have the layout of CKM_RSA_AES_KEY_WRAP")),
         }
     }

@@ -8,7 +8,7 @@
 use cryptoki::error::Error;
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
-use vouchsafe_crypto::keys::{KeyFamily, KeySpec, PrivateKey};
+use vouchsafe_crypto::keys::{KeyFamily, KeySpec, PrivateKey, PublicKey};
 use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::ports::hsm::HsmError;
 
@@ -83,7 +83,7 @@ impl TokenConnection {
         spec: KeySpec,
         wrapping: ObjectHandle,
         inner: &[u8],
-        public: impl Fn(&mut Self, ObjectHandle) -> Result<Option<vouchsafe_crypto::keys::PublicKey>, Fault>,
+        public: impl Fn(&mut Self, ObjectHandle) -> Result<Option<PublicKey>, Fault>,
     ) -> Result<Reply, Fault> {
         let id = self.new_id()?;
         let unwrapped = match self.unwrap_object(spec, id, wrapping, inner, true) {
@@ -99,7 +99,8 @@ impl TokenConnection {
         let held = self.take_in(spec, id, handle, Origin::Elsewhere, |token| public(token, handle));
         // What was unwrapped is not what the caller said it was.
         held.map_err(|error| match error {
-            Fault::Answer(HsmError::Mismatch | HsmError::Broken(_)) => {
+            Fault::Answer(HsmError::Unsupported(_)) if spec.family() != KeyFamily::Oct => error,
+            Fault::Answer(HsmError::Mismatch | HsmError::Broken(_) | HsmError::Unsupported(_)) => {
                 Fault::Answer(HsmError::Refused("the wrapped key is of another kind"))
             }
             other => other,

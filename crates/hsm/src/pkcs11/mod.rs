@@ -12,6 +12,7 @@ mod keys;
 pub mod material;
 mod oaep;
 mod operate;
+mod rejection;
 pub mod settings;
 pub mod token;
 pub mod workers;

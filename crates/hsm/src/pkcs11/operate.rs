@@ -70,7 +70,7 @@ pub(super) fn check_to_encrypt(
         Mode::Cbc => (BLOCK_BYTES, BLOCK_BYTES),
         Mode::KeyWrap => (16, 8),
     };
-    if plaintext_bytes < min || plaintext_bytes % multiple != 0 {
+    if plaintext_bytes < min || !plaintext_bytes.is_multiple_of(multiple) {
         return Err(misuse(Misuse::PlaintextLength { min, multiple }));
     }
     Ok(())
@@ -114,8 +114,8 @@ pub(super) fn check_to_decrypt(
     let possible = match mode {
         None => bytes == spec.bytes(),
         Some(Mode::Gcm) => true,
-        Some(Mode::Cbc | Mode::CbcPad) => bytes >= BLOCK_BYTES && bytes % BLOCK_BYTES == 0,
-        Some(Mode::KeyWrap) => bytes >= 24 && bytes % 8 == 0,
+        Some(Mode::Cbc | Mode::CbcPad) => bytes >= BLOCK_BYTES && bytes.is_multiple_of(BLOCK_BYTES),
+        Some(Mode::KeyWrap) => bytes >= 24 && bytes.is_multiple_of(8),
     };
     if possible { Ok(()) } else { Err(misuse(Misuse::CiphertextLength)) }
 }
@@ -212,7 +212,7 @@ impl TokenConnection {
         value: &[u8],
     ) -> Result<SecretBytes, Fault> {
         match algorithm {
-            EncryptionAlgorithm::Rsa15 => self.open(&Mechanism::RsaPkcs, handle, value),
+            EncryptionAlgorithm::Rsa15 => self.decrypt_pkcs1(spec, handle, value),
             EncryptionAlgorithm::RsaOaep => self.open(&oaep_sha1(), handle, value),
             _ => match self.session.decrypt(&oaep_sha256(), handle, value) {
                 // SoftHSM up to 2.6 takes no other hash than SHA-1.
@@ -257,7 +257,9 @@ impl TokenConnection {
                     | RvError::EncryptedDataLenRange
                     | RvError::WrappedKeyInvalid
                     | RvError::WrappedKeyLenRange
-                    | RvError::SignatureInvalid,
+                    | RvError::KeySizeRange
+                    | RvError::TemplateInconsistent
+                    | RvError::AttributeValueInvalid,
                 _
             )
         );

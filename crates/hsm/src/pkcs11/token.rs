@@ -77,6 +77,8 @@ impl Offered {
     pub fn decrypts(&self, algorithm: EncryptionAlgorithm) -> bool {
         use EncryptionAlgorithm as A;
         self.has(match algorithm {
+            // Without the bare operation a wrong padding could not be kept from the caller.
+            A::Rsa15 if !self.has(MechanismType::RSA_X_509) => return false,
             A::Rsa15 => MechanismType::RSA_PKCS,
             A::RsaOaep | A::RsaOaep256 => MechanismType::RSA_PKCS_OAEP,
             A::A128Gcm | A::A192Gcm | A::A256Gcm => MechanismType::AES_GCM,
