@@ -7,6 +7,16 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     fixed(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
+/// SHA-384 of `bytes`.
+pub fn sha384(bytes: &[u8]) -> [u8; 48] {
+    fixed(digest::digest(&digest::SHA384, bytes).as_ref())
+}
+
+/// SHA-512 of `bytes`.
+pub fn sha512(bytes: &[u8]) -> [u8; 64] {
+    fixed(digest::digest(&digest::SHA512, bytes).as_ref())
+}
+
 /// SHA-1 of `bytes`, which identifies a certificate in the `x5t` header member (RFC 7515 §4.1.7).
 ///
 /// SECURITY: a name, never a proof. What a thumbprint selects is still checked by a signature.

@@ -5,6 +5,8 @@ mod audit;
 mod doctor;
 mod env;
 mod identity;
+mod key;
+mod object;
 mod role;
 mod run;
 mod secret;
@@ -33,6 +35,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Env(arguments) => env::env(&global, arguments).await,
         Command::Apply(arguments) => apply::apply(&client, global.output, arguments).await,
         Command::Secret(command) => secret::secret(&client, global.output, command).await,
+        Command::Key(command) => key::key(&client, global.output, command).await,
         Command::Vault(command) => vault::vault(&client, global.output, command).await,
         Command::Identity(command) => identity::identity(&client, global.output, command).await,
         Command::Role(command) => role::role(&client, global.output, command).await,

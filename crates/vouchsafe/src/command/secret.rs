@@ -1,7 +1,6 @@
 //! `vouchsafe secret`: Key Vault's own operations, over the administrators' socket.
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -12,6 +11,7 @@ use vouchsafe_wire::admin::SecretWrite;
 use vouchsafe_wire::secret_text::SecretText;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::object::{all_pages, checked, print_items, write_value};
 use crate::cli::{Format, Secret};
 use crate::client::Client;
 use crate::output;
@@ -45,7 +45,7 @@ pub async fn secret(client: &Client, format: Format, command: &Secret) -> Result
                 (file, _) => {
                     let bundle: Bundle =
                         serde_json::from_slice(&answer.body).context("the answer has no value")?;
-                    write_value(file.as_deref(), bundle.value.expose())?;
+                    write_value(file.as_deref(), bundle.value.expose().as_bytes())?;
                 }
             }
         }
@@ -53,13 +53,13 @@ pub async fn secret(client: &Client, format: Format, command: &Secret) -> Result
             let host = client.vault_host(&vault.vault).await?;
             let collection = if *deleted { "deletedsecrets" } else { "secrets" };
             let items = all_pages(client, &host, &format!("/{collection}?{VERSION}")).await?;
-            print_items(format, &items)?;
+            print_items(format, "id", &items)?;
         }
         Secret::Versions { name, vault } => {
             let host = client.vault_host(&vault.vault).await?;
             let items =
                 all_pages(client, &host, &format!("/secrets/{}/versions?{VERSION}", checked(name)?)).await?;
-            print_items(format, &items)?;
+            print_items(format, "id", &items)?;
         }
         Secret::Delete { name, vault } => {
             let host = client.vault_host(&vault.vault).await?;
@@ -89,12 +89,6 @@ pub async fn secret(client: &Client, format: Format, command: &Secret) -> Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// Names go into a path; whatever could change the path is refused here, the rest by the server.
-fn checked(name: &str) -> Result<&str> {
-    let plausible = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if plausible { Ok(name) } else { bail!("`{name}` must be letters, digits or hyphens") }
-}
-
 /// The value from a file, standard input or a prompt; never from the command line, where everybody can read it.
 fn value(file: Option<&Path>) -> Result<Zeroizing<String>> {
     let mut value = Zeroizing::new(String::new());
@@ -122,29 +116,6 @@ fn value(file: Option<&Path>) -> Result<Zeroizing<String>> {
     Ok(value)
 }
 
-fn write_value(file: Option<&Path>, value: &str) -> Result<()> {
-    match file {
-        Some(file) => {
-            // A new file only: one that is there may be readable by others, or a link.
-            let mut out = std::fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(file)
-                .with_context(|| format!("cannot create `{}`", file.display()))?;
-            out.write_all(value.as_bytes())?;
-        }
-        None => {
-            let mut out = std::io::stdout().lock();
-            out.write_all(value.as_bytes())?;
-            if std::io::stdout().is_terminal() {
-                out.write_all(b"\n")?;
-            }
-        }
-    }
-    Ok(())
-}
-
 fn without_value(body: &[u8]) -> Result<Value> {
     let mut shown: Value = serde_json::from_slice(body).context("the answer cannot be read")?;
     if let Some(members) = shown.as_object_mut()
@@ -153,46 +124,4 @@ fn without_value(body: &[u8]) -> Result<Value> {
         value.zeroize();
     }
     Ok(shown)
-}
-
-const PAGES_MAX: usize = 100_000;
-
-async fn all_pages(client: &Client, host: &str, path: &str) -> Result<Vec<Value>> {
-    let mut items = Vec::new();
-    let mut path = path.to_owned();
-    for _ in 0..PAGES_MAX {
-        let mut page: Value = client.json(Method::GET, host, &path, None).await?;
-        if let Some(Value::Array(mut found)) = page.get_mut("value").map(Value::take) {
-            items.append(&mut found);
-        }
-        let next = page.get("nextLink").and_then(Value::as_str).map(str::to_owned);
-        let Some(next) = next.filter(|next| !next.is_empty()) else { return Ok(items) };
-        // The link is absolute; the socket wants the path.
-        let rest = next.split_once("://").map_or(next.as_str(), |(_, rest)| rest);
-        path = rest.find('/').map(|at| rest[at..].to_owned()).context("the server's nextLink has no path")?;
-    }
-    bail!("the list does not end")
-}
-
-fn print_items(format: Format, items: &Vec<Value>) -> Result<()> {
-    output::print(format, items, |items| {
-        let rows = items.iter().map(|item| {
-            let id = output::text(item, "/id");
-            let name: Vec<&str> = id.splitn(4, '/').nth(3).unwrap_or_default().split('/').skip(1).collect();
-            let enabled = output::text(item, "/attributes/enabled");
-            let date = |pointer| item.pointer(pointer).and_then(Value::as_u64).map(date).unwrap_or_default();
-            [
-                name.join("/"),
-                enabled,
-                date("/attributes/updated"),
-                date("/attributes/exp"),
-                output::text(item, "/contentType"),
-            ]
-        });
-        output::table(["NAME", "ENABLED", "UPDATED", "EXPIRES", "CONTENT TYPE"], rows)
-    })
-}
-
-fn date(seconds: u64) -> String {
-    vouchsafe_server::adapters::rfc3339(seconds)
 }

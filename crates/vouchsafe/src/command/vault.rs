@@ -16,7 +16,7 @@ pub async fn vault(client: &Client, format: Format, command: &Vault) -> Result<E
     let (subscription, host) = client.subscription().await?;
     let list = format!("/subscriptions/{subscription}/providers/Microsoft.KeyVault/vaults?{API}");
     match command {
-        Vault::Create { name, resource_group, retention_days, purge_protection } => {
+        Vault::Create { name, resource_group, retention_days, purge_protection, sku } => {
             ensure_group(client, &host, &subscription, resource_group).await?;
             let tenant = client
                 .json::<Value>(
@@ -30,7 +30,7 @@ pub async fn vault(client: &Client, format: Format, command: &Vault) -> Result<E
                 "location": location(client, &host, &subscription).await?,
                 "properties": {
                     "tenantId": output::text(&tenant, "/tenantId"),
-                    "sku": { "family": "A", "name": "standard" },
+                    "sku": { "family": "A", "name": sku.as_str() },
                     "softDeleteRetentionInDays": retention_days,
                     "enablePurgeProtection": if *purge_protection { Value::Bool(true) } else { Value::Null },
                 }
@@ -55,11 +55,13 @@ pub async fn vault(client: &Client, format: Format, command: &Vault) -> Result<E
                         output::text(vault, "/name"),
                         group_of(vault),
                         output::text(vault, "/properties/vaultUri"),
+                        output::text(vault, "/properties/sku/name"),
                         days,
                         purge,
                     ]
                 });
-                output::table(["NAME", "RESOURCE GROUP", "URI", "RETENTION DAYS", "PURGE PROTECTION"], rows)
+                let header = ["NAME", "RESOURCE GROUP", "URI", "SKU", "RETENTION DAYS", "PURGE PROTECTION"];
+                output::table(header, rows)
             })?;
         }
         Vault::Show { name } => {
@@ -71,6 +73,7 @@ pub async fn vault(client: &Client, format: Format, command: &Vault) -> Result<E
                 let rows = [
                     ["id".to_owned(), output::text(vault, "/id")],
                     ["uri".to_owned(), output::text(vault, "/properties/vaultUri")],
+                    ["sku".to_owned(), output::text(vault, "/properties/sku/name")],
                     ["retention days".to_owned(), days],
                     ["purge protection".to_owned(), purge],
                 ];
