@@ -42,7 +42,11 @@ const RULES: [(&str, &[&str], &str); 9] = [
         ],
         "what is secret is loaded by get, backup and the use of a key, with a proof, and leaves after its entry",
     ),
-    ("Kind::KeyMaterial", &["domain/src/vault/key/holder.rs", "domain/src/vault/key/mod.rs"], "as for values"),
+    (
+        "Kind::KeyMaterial",
+        &["domain/src/vault/key/holder.rs", "domain/src/vault/key/mod.rs"],
+        "as for values",
+    ),
     ("into_value(", &["server/src/http/keyvault.rs"], "one answer has a value in it"),
 ];
 

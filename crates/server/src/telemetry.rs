@@ -46,6 +46,13 @@ struct Refused {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct KeyUsed {
+    operation: &'static str,
+    algorithm: &'static str,
+    outcome: &'static str,
+}
+
 /// Why a connection ended before it could ask anything, or while it asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ConnectionRefused {
@@ -80,6 +87,7 @@ pub struct Telemetry {
     panics: Counter,
     connections: Family<Through, Gauge>,
     refused: Family<Refused, Counter>,
+    key_operations: Family<KeyUsed, Counter>,
 }
 
 impl Telemetry {
@@ -104,8 +112,10 @@ impl Telemetry {
         registry.register("connections", "Open connections", connections.clone());
         let refused = Family::default();
         registry.register("connections_refused", "Connections ended by us", refused.clone());
+        let key_operations = Family::default();
+        registry.register("key_operations", "Operations with keys of vaults", key_operations.clone());
         add(&mut registry);
-        Self { registry, requests, duration, in_flight, shed, panics, connections, refused }
+        Self { registry, requests, duration, in_flight, shed, panics, connections, refused, key_operations }
     }
 
     /// Every metric in OpenMetrics text, for `GET /metrics`.
@@ -142,6 +152,11 @@ impl Telemetry {
 
     pub(crate) fn panicked(&self) {
         self.panics.inc();
+    }
+
+    /// Counts an operation with a key: what, how, and what came of it, each from a closed list of words.
+    pub(crate) fn key_used(&self, operation: &'static str, algorithm: &'static str, outcome: &'static str) {
+        self.key_operations.get_or_create(&KeyUsed { operation, algorithm, outcome }).inc();
     }
 
     pub(crate) fn refused(&self, door: Door, reason: ConnectionRefused) {
@@ -187,6 +202,7 @@ mod tests {
         let connection = telemetry.connection(Door::Tls);
         telemetry.answered(Some(Plane::KeyVault), "secret_get", StatusCode::OK, Duration::from_millis(1));
         telemetry.answered(None, "none", StatusCode::MISDIRECTED_REQUEST, Duration::ZERO);
+        telemetry.key_used("sign", "ES256", "done");
         let text = telemetry.render();
         for line in [
             "vouchsafe_build_info{version=\"1.2.3\"} 1",
@@ -194,6 +210,7 @@ mod tests {
             "vouchsafe_http_requests_total{plane=\"none\",route=\"none\",class=\"4xx\"} 1",
             "vouchsafe_http_request_duration_seconds_count{plane=\"keyvault\",route=\"secret_get\"} 1",
             "vouchsafe_connections{door=\"tls\"} 1",
+            "vouchsafe_key_operations_total{operation=\"sign\",algorithm=\"ES256\",outcome=\"done\"} 1",
             "vouchsafe_extra_total 0",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");

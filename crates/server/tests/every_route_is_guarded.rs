@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use support::{Answer, Ask, HOST, InProcess, SOCKET, TLS};
 use vouchsafe_crypto::SecretString;
+use vouchsafe_crypto::keys::KeySpec;
 use vouchsafe_domain::access::built_in;
 use vouchsafe_domain::ids::{ObjectName, TenantId, VaultName};
 use vouchsafe_domain::resource::VaultToPut;
 use vouchsafe_domain::resource::scope::Scope;
-use vouchsafe_domain::vault::{Attributes, SecretToSet};
+use vouchsafe_domain::vault::{Attributes, KeyAttributes, KeyToCreate, SecretToSet};
 use vouchsafe_domain::world::TenantSnapshot;
 use vouchsafe_server::assemble::routes;
 use vouchsafe_server::http::Handler;
@@ -52,12 +53,18 @@ fn the_routes_that_need_no_token_are_the_golden_ones() {
     golden::check(GOLDEN, &text);
 }
 
+fn key_to_create() -> KeyToCreate {
+    let attributes = KeyAttributes::default();
+    KeyToCreate { spec: KeySpec::P256, in_token: false, operations: None, attributes, release_policy: None }
+}
+
 /// A server with everything that a path may name.
 struct Furnished {
     server: InProcess,
     /// What stands for `sample` after which segment.
     real: Vec<(&'static str, String)>,
-    version: String,
+    /// What stands for a version in paths that begin like this.
+    versions: Vec<(&'static str, String)>,
 }
 
 impl Furnished {
@@ -70,18 +77,23 @@ impl Furnished {
         let assignment =
             opened.assign(home, built_in::KEY_VAULT_ADMINISTRATOR, identity.principal, scope).await;
         let (context, caller) = (opened.context(), opened.administrator(home));
-        let mut version = String::new();
+        let mut versions = Vec::new();
         for name in ["db", "gone"] {
             let name = ObjectName::parse(name).expect("a name");
             let value = SecretString::new("v".to_owned());
             let wanted = SecretToSet { value, attributes: Attributes::default() };
             let set = opened.platform.set_secret(&context, &caller, &vault.name, &name, &wanted).await;
             let current = set.expect("a secret").0.current.version.to_string();
+            let key = key_to_create();
+            let made = opened.platform.create_key(&context, &caller, &vault.name, &name, &key).await;
+            let key = made.expect("a key").0.current.version.to_string();
             if name.as_str() == "gone" {
                 let deleted = opened.platform.delete_secret(&context, &caller, &vault.name, &name).await;
                 deleted.expect("a deleted secret");
+                let deleted = opened.platform.delete_key(&context, &caller, &vault.name, &name).await;
+                deleted.expect("a deleted key");
             } else {
-                version = current;
+                versions = vec![("/secrets/", current), ("/keys/", key)];
             }
         }
         let real = vec![
@@ -96,8 +108,10 @@ impl Furnished {
             ("locations", "local".to_owned()),
             ("secrets", "db".to_owned()),
             ("deletedsecrets", "gone".to_owned()),
+            ("keys", "db".to_owned()),
+            ("deletedkeys", "gone".to_owned()),
         ];
-        Self { server, real, version }
+        Self { server, real, versions }
     }
 
     /// The same path with names of things that exist.
@@ -106,9 +120,10 @@ impl Furnished {
         let mut segments = Vec::new();
         for segment in sample.split('/') {
             let real = self.real.iter().find(|(word, _)| segment == "sample" && *word == before);
-            segments.push(match (real, segment) {
-                (Some((_, real)), _) => real.clone(),
-                (None, "sample") if sample.starts_with("/secrets/") => self.version.clone(),
+            let version = self.versions.iter().find(|(begin, _)| sample.starts_with(begin));
+            segments.push(match (real, version, segment) {
+                (Some((_, real)), ..) => real.clone(),
+                (None, Some((_, version)), "sample") => version.clone(),
                 _ => segment.to_owned(),
             });
             before = segment;
@@ -368,6 +383,8 @@ async fn a_vaults_challenge_comes_before_anything_else_is_looked_at() {
         "/secrets/restore",
         "/secrets/db/backup",
         "/keys/k//sign",
+        "/keys/db//sign",
+        "/keys/db/create",
         "/certificates/c/",
         "/",
         "/nowhere",

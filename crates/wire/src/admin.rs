@@ -13,6 +13,6 @@ pub use answer::{
 };
 pub use desired::{
     Application, ApplyRequest, Binding, CustomRole, DEFAULT_GROUP, DesiredState, Group, Identity, Member,
-    Principal, PrincipalGroup, RoleAssignment, Scope, Subscription, Tenant, Vault,
+    Principal, PrincipalGroup, RoleAssignment, Scope, Sku, Subscription, Tenant, Vault,
 };
 pub use secret::{ClientSecret, ClientSecretRequest, SecretWrite};

@@ -4,7 +4,7 @@ use proptest::prelude::proptest;
 use serde_json::{Value, json};
 use vouchsafe_wire::admin::{
     Action, ApplyReport, ApplyRequest, AuditTail, Change, ClientSecret, ClientSecretRequest, DEFAULT_GROUP,
-    DesiredState, Endpoints, Kind, Principal, Problem, Scope, SecretWrite, Status,
+    DesiredState, Endpoints, Kind, Principal, Problem, Scope, SecretWrite, Sku, Status,
 };
 use vouchsafe_wire::json::{Budget, parse};
 use vouchsafe_wire::secret_text::SecretText;
@@ -53,7 +53,7 @@ tenants:
     domains: [contoso.localhost]
     subscription: {id: 22222222-2222-2222-2222-222222222222, name: Main}
 groups: [{name: g, location: westus, tags: {a: b}, tenant: Contoso}]
-vaults: [{name: v, resource_group: g, purge_protection: true, retention_days: 7, location: l, tenant: Contoso}]
+vaults: [{name: v, resource_group: g, purge_protection: true, retention_days: 7, sku: premium, location: l, tenant: Contoso}]
 identities:
   - name: worker
     resource_group: g
@@ -70,6 +70,7 @@ role_assignments:
 ",
     )
     .unwrap();
+    assert_eq!(state.vaults[0].sku, Some(Sku::Premium));
     assert_eq!(state.identities[0].bindings[0].uid, Some(1000));
     assert_eq!(state.role_assignments[0].scope, Scope::Subscription);
     assert_eq!(state.role_assignments[1].principal, Principal::Application("ci".to_owned()));

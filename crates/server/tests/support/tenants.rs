@@ -171,6 +171,14 @@ impl Scenario<'_> {
         answer
     }
 
+    /// What nobody is granted: the refusal is on tape like an answer.
+    pub async fn refused(&mut self, method: &str, host: &str, path: &str, body: serde_json::Value) {
+        let ask = Ask::new(method, host, path).body(body);
+        let answer = self.world.ask(TLS, &ask.clone().bearer(self.token_for(&ask))).await;
+        assert_eq!(answer.status, 400, "{ask:?} {answer:?}");
+        self.tape.push((ask, answer));
+    }
+
     pub async fn on(&mut self, method: &str, host: &str, path: &str, body: serde_json::Value) -> Answer {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         self.ask(Ask::new(method, host, path).body(body)).await
@@ -293,6 +301,56 @@ pub async fn data_plane(tape: &mut Scenario<'_>, host: &str, other: &str) {
     }
 }
 
+/// All operations on keys, on names that begin with `alpha`.
+pub async fn keys(tape: &mut Scenario<'_>, host: &str, other: &str) {
+    let made = tape.on("POST", host, "/keys/alpha-ec/create", json!({"kty": "EC", "tags": {"a": "b"}})).await;
+    let kid = made.json()["key"]["kid"].as_str().expect("an id").to_owned();
+    let version = kid.rsplit('/').next().expect("a version").to_owned();
+    tape.on("POST", host, "/keys/alpha-aes/create", json!({"kty": "oct", "key_size": 256})).await;
+    // RFC 7515 appendix A.3.1.
+    let key = json!({"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+        "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+        "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"});
+    tape.on("PUT", host, "/keys/alpha-theirs", json!({"key": key})).await;
+    tape.on("PATCH", host, &format!("/keys/alpha-ec/{version}"), json!({"tags": {"alpha-tag": "1"}})).await;
+    let digest = data_encoding::BASE64URL_NOPAD.encode(&[7; 32]);
+    let sign = json!({"alg": "ES256", "value": digest});
+    let signed = tape.on("POST", host, "/keys/alpha-ec//sign", sign).await.json();
+    let verify = json!({"alg": "ES256", "digest": digest, "value": signed["value"]});
+    tape.on("POST", host, &format!("/keys/alpha-ec/{version}/verify"), verify).await;
+    for (there, back, algorithm) in [("encrypt", "decrypt", "A256GCM"), ("wrapkey", "unwrapkey", "A256KW")] {
+        let body = json!({"alg": algorithm, "value": digest});
+        let mut given = tape.on("POST", host, &format!("/keys/alpha-aes//{there}"), body).await.json();
+        given["alg"] = json!(algorithm);
+        tape.on("POST", host, &format!("/keys/alpha-aes//{back}"), given).await;
+    }
+    tape.refused("POST", host, "/keys/alpha-ec//release", json!({"target": "alpha"})).await;
+    tape.on("POST", host, "/rng", json!({"count": 8})).await;
+    tape.on("PUT", host, "/keys/alpha-ec/rotationpolicy", json!({"attributes": {"expiryTime": "P1Y"}})).await;
+    tape.on("POST", host, "/keys/alpha-ec/rotate", json!(null)).await;
+    let backup = tape.on("POST", host, "/keys/alpha-ec/backup", json!(null)).await.json();
+    tape.on("POST", other, "/keys/restore", json!({"value": backup["value"]})).await;
+    for name in ["alpha-kept", "alpha-back", "alpha-gone"] {
+        tape.on("POST", host, &format!("/keys/{name}/create"), json!({"kty": "EC"})).await;
+        tape.on("DELETE", host, &format!("/keys/{name}"), json!(null)).await;
+    }
+    tape.on("POST", host, "/deletedkeys/alpha-back/recover", json!(null)).await;
+    tape.on("DELETE", host, "/deletedkeys/alpha-gone", json!(null)).await;
+    for path in [
+        "/keys",
+        "/keys?maxresults=1",
+        "/keys/alpha-ec",
+        &format!("/keys/alpha-ec/{version}"),
+        &format!("/keys/alpha-ec/{version}/attestation"),
+        "/keys/alpha-ec/versions",
+        "/keys/alpha-ec/rotationpolicy",
+        "/deletedkeys",
+        "/deletedkeys/alpha-kept",
+    ] {
+        tape.on("GET", host, path, json!(null)).await;
+    }
+}
+
 /// Names of the first tenant, each with one of the same length that nothing has.
 pub fn ghosts(tenant: &Tenant, tape: &[(Ask, Answer)]) -> Vec<(String, String)> {
     let guid = |number: u64| format!("99999999-0000-4000-8000-{number:012}");
@@ -310,8 +368,8 @@ pub fn ghosts(tenant: &Tenant, tape: &[(Ask, Answer)]) -> Vec<(String, String)> 
         if let Some(principal) = json["properties"]["principalId"].as_str() {
             names.push((principal.to_owned(), guid(7)));
         }
-        let version =
-            json["id"].as_str().and_then(|id| id.rsplit('/').next()).filter(|version| version.len() == 32);
+        let id = json["id"].as_str().or(json["key"]["kid"].as_str());
+        let version = id.and_then(|id| id.rsplit('/').next()).filter(|version| version.len() == 32);
         names.extend(version.map(|version| (version.to_owned(), "9".repeat(32))));
     }
     let mut seen = BTreeSet::new();
@@ -345,6 +403,7 @@ impl Two {
         control_plane(&mut scenario, &self.alpha).await;
         let (one, two) = (self.alpha.vault_host("one"), self.alpha.vault_host("two"));
         data_plane(&mut scenario, &one, &two).await;
+        keys(&mut scenario, &one, &two).await;
         scenario
     }
 

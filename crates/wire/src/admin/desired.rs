@@ -102,6 +102,9 @@ pub struct Vault {
     /// For how many days deleted things can be recovered.
     #[serde(default = "retention_days")]
     pub retention_days: u32,
+    /// Whether its keys may live in the server's token; as it is, or standard, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sku: Option<Sku>,
     /// Where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
@@ -111,6 +114,16 @@ pub struct Vault {
     /// The tenant it belongs to, by name or id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
+}
+
+/// What a vault offers.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sku {
+    /// Keys are sealed in the store.
+    Standard,
+    /// Keys may also live in the server's token.
+    Premium,
 }
 
 /// A user-assigned identity.

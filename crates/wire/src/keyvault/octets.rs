@@ -55,6 +55,14 @@ impl SecretOctets {
         self.0
     }
 
+    /// The bytes as base64url text that wipes itself, for a body that carries them.
+    pub fn encode(&self) -> Zeroizing<String> {
+        // A string that grew would leave pieces behind: it is made at its full length.
+        let mut text = Zeroizing::new(String::with_capacity(self.len() / 3 * 4 + 4));
+        URL_SAFE_NO_PAD.encode_string(self.expose(), &mut text);
+        text
+    }
+
     /// How many there are, which is not a secret.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -84,8 +92,5 @@ impl<'de> Deserialize<'de> for SecretOctets {
 
 /// Writes secret bytes into an answer whose buffer wipes itself.
 pub(super) fn write_exposed<S: Serializer>(bytes: &SecretOctets, serializer: S) -> Result<S::Ok, S::Error> {
-    // A string that grew would leave pieces behind: it is made at its full length.
-    let mut text = Zeroizing::new(String::with_capacity(bytes.len() / 3 * 4 + 4));
-    URL_SAFE_NO_PAD.encode_string(bytes.expose(), &mut text);
-    serializer.serialize_str(&text)
+    serializer.serialize_str(&bytes.encode())
 }

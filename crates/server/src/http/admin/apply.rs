@@ -16,7 +16,7 @@ use vouchsafe_domain::ids::{
     SubscriptionId, TenantId, VaultName,
 };
 use vouchsafe_domain::resource::scope::Scope;
-use vouchsafe_domain::resource::{Error, IdentityToPut, Put, VaultToPut};
+use vouchsafe_domain::resource::{Error, IdentityToPut, Put, Sku, VaultToPut};
 use vouchsafe_domain::world::TenantSnapshot;
 use vouchsafe_domain::{Context, Platform};
 use vouchsafe_wire::admin::{self as wire, Action, ApplyReport, ApplyRequest, Change, Kind};
@@ -71,6 +71,13 @@ fn at(member: String) -> impl FnOnce(Error) -> Problem {
         let problem = of_resource(error);
         let message = format!("{member}: {}", problem.message);
         Problem { message, ..problem }
+    }
+}
+
+const fn sku(wanted: wire::Sku) -> Sku {
+    match wanted {
+        wire::Sku::Standard => Sku::Standard,
+        wire::Sku::Premium => Sku::Premium,
     }
 }
 
@@ -199,7 +206,7 @@ impl Applying<'_> {
             tags: wanted.tags.clone(),
             retention_days: Some(wanted.retention_days),
             purge_protection: Some(wanted.purge_protection),
-            sku: None,
+            sku: wanted.sku.map(sku),
             recover: false,
         };
         let caller = self.platform.local_administrator(&tenant);

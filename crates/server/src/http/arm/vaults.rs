@@ -6,7 +6,7 @@ use http::Method;
 use vouchsafe_domain::access::action::{ReadDeletedVault, ReadVault};
 use vouchsafe_domain::ids::{SubscriptionId, VaultName};
 use vouchsafe_domain::resource::scope::Scope;
-use vouchsafe_domain::resource::{Put, Vault, VaultToPut};
+use vouchsafe_domain::resource::{Put, Sku, Vault, VaultToPut};
 use vouchsafe_wire::arm as wire;
 
 use super::{absent, body, group, listed, may, may_see, route, subscription, vault};
@@ -59,7 +59,7 @@ fn shown(app: &App, admitted: &Admitted, request: &Request, vault: &Vault) -> wi
         tags: Some(vault.tags.clone()),
         properties: wire::VaultProperties {
             tenant_id: admitted.tenant.tenant().id.to_string(),
-            sku: wire::Sku { family: "A".to_owned(), name: "standard".to_owned() },
+            sku: wire::Sku { family: "A".to_owned(), name: said(vault.sku).to_owned() },
             vault_uri: format!("https://{}.{suffix}/", vault.name.canonical()),
             access_policies: Vec::new(),
             enable_rbac_authorization: true,
@@ -75,6 +75,22 @@ fn shown(app: &App, admitted: &Admitted, request: &Request, vault: &Vault) -> wi
             provisioning_state: "Succeeded".to_owned(),
         },
     }
+}
+
+const fn said(sku: Sku) -> &'static str {
+    match sku {
+        Sku::Standard => "standard",
+        Sku::Premium => "premium",
+    }
+}
+
+fn sku(given: &wire::Sku) -> Result<Sku, Problem> {
+    let known = [Sku::Standard, Sku::Premium];
+    let found = known.into_iter().find(|sku| given.name.eq_ignore_ascii_case(said(*sku)));
+    found.filter(|_| given.family.eq_ignore_ascii_case("A")).ok_or_else(|| {
+        let message = "properties.sku must be of the family `A` and be named `standard` or `premium`";
+        Problem::new(Class::Invalid, "InvalidParameter", message)
+    })
 }
 
 /// What of a vault's body we cannot keep must not be dropped in silence: a firewall that is not there is worse than
@@ -120,7 +136,7 @@ async fn put(app: Arc<App>, mut request: Request) -> Result<Reply, Problem> {
         tags: given.tags.unwrap_or_default(),
         retention_days: given.properties.soft_delete_retention_in_days,
         purge_protection: given.properties.enable_purge_protection,
-        sku: None,
+        sku: Some(sku(&given.properties.sku)?),
         recover,
     };
     let context = app.context(&request.head);

@@ -1,5 +1,6 @@
 //! Key Vault's data plane, for any api-version (wire facts §7): what is the same for secrets, keys and certificates.
 
+mod keys;
 mod secrets;
 
 use std::collections::BTreeMap;
@@ -25,7 +26,9 @@ use super::{Handler, Request};
 
 /// The routes of this plane.
 pub fn routes() -> Vec<Route<Handler<App>>> {
-    secrets::routes()
+    let mut routes = secrets::routes();
+    routes.extend(keys::routes());
+    routes
 }
 
 /// A row of this plane; every one of them asks for a token.
