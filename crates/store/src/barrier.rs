@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use moka::sync::Cache;
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 use vouchsafe_crypto::envelope::{Kek, NameKey};
 use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::ports::Store;
@@ -24,22 +24,25 @@ use crate::root::RootKeys;
 
 mod place;
 mod record;
+pub mod rekey;
 mod ring;
+mod rings;
 mod watchers;
 
 use place::{Own, Place, Places};
 use record::{key_version, open_record, seal_record};
 use ring::{Ring, lineage};
+use rings::Rings;
 use watchers::Watchers;
 
-/// Rings held in memory; the others are read and unwrapped again when they are needed.
-const RINGS_CACHED: u64 = 10_000;
 /// Records one page may hold.
 pub const PAGE_MAX: usize = 1000;
 /// Bytes one value may have.
 pub const VALUE_BYTES_MAX: usize = 1 << 20;
 /// Times a commit is prepared anew because another one created the same key ring first.
 const RING_RACES_MAX: usize = 8;
+/// Times a record or ring is read again because its key was replaced while it was opened.
+const REKEY_RACES_MAX: usize = 8;
 
 /// The key version in the header of the deployment's ring, which the root wraps.
 const ROOT_VERSION: u32 = 0;
@@ -68,7 +71,14 @@ pub struct Barrier<E> {
     /// What wrapped the ring before a replacement of the root that was broken off.
     previous_root: Option<Kek>,
     places: Places,
-    rings: Cache<Partition, Arc<Ring>>,
+    rings: Rings,
+    /// Held shared from the choice of a key until the engine is done with the commit, and alone while a ring changes.
+    ///
+    /// INVARIANT: once a ring has a new key, no commit under an older one is on its way. So what a scan after that does
+    /// not find under an older key is under none, and the older key can be destroyed.
+    sealing: Arc<RwLock<()>>,
+    /// Held while all rings get new keys: one at a time.
+    rekeying: tokio::sync::Mutex<()>,
     watchers: Arc<Watchers>,
     deployment: [u8; 16],
     next_revision: AtomicU64,
@@ -138,26 +148,45 @@ impl<E: Engine> Barrier<E> {
 
     /// Adds a key to a partition's ring and uses it from now on; older records stay readable.
     pub async fn rotate_ring(&self, partition: Partition) -> Result<(), CommitError> {
+        self.change_ring(partition, |ring| {
+            let full = || StoreError::Unavailable("the key ring is full".into());
+            ring.rotated().map(Some).ok_or_else(full)
+        })
+        .await
+    }
+
+    /// Replaces a ring by what `change` makes of it, while no commit is on its way.
+    async fn change_ring(
+        &self,
+        partition: Partition,
+        change: impl Fn(&Ring) -> Result<Option<Ring>, StoreError>,
+    ) -> Result<(), CommitError> {
         let absent =
             || StoreError::Unavailable("the partition has no records yet, so it has no key to rotate".into());
+        let alone = Arc::clone(&self.sealing).write_owned().await;
         // Not from memory: the newest revision is what the write expects.
-        self.rings.invalidate(&partition);
+        self.rings.forget(partition);
         let ring = self.ring(partition).await?.ok_or_else(absent)?;
-        let full = || StoreError::Unavailable("the key ring is full".into());
-        let rotated = ring.rotated().ok_or_else(full)?;
+        let Some(changed) = change(&ring)? else { return Ok(()) };
         let outer = match lineage(partition).iter().rev().nth(1) {
             Some(outer) => Some(self.ring(*outer).await?.ok_or_else(absent)?),
             None => None,
         };
         let place = self.places.own(partition, Own::Ring);
-        let (put, _) = self.seal_ring(rotated, outer.as_deref(), &place)?;
+        let (put, _) = self.seal_ring(changed, outer.as_deref(), &place)?;
+        let rings = self.rings.clone();
         let batch = Batch {
             expected: vec![(place.engine_key, Expected::At(ring.revision))],
             puts: vec![put],
+            // The engine calls or drops this when it is done, even if nobody waits here any more.
+            notice: Some(Box::new(move || {
+                rings.forget(partition);
+                drop(alone);
+            })),
             ..Batch::default()
         };
         let result = self.engine.commit(batch).await;
-        self.rings.invalidate(&partition);
+        self.rings.forget(partition);
         result.map_err(commit_error)
     }
 
@@ -170,7 +199,9 @@ impl<E: Engine> Barrier<E> {
             places: Places::new(names),
             root,
             previous_root,
-            rings: Cache::new(RINGS_CACHED),
+            rings: Rings::default(),
+            sealing: Arc::default(),
+            rekeying: tokio::sync::Mutex::default(),
             watchers: Arc::default(),
             deployment: [0; 16],
             next_revision: AtomicU64::new(revisions.start),
@@ -190,19 +221,34 @@ impl<E: Engine> Barrier<E> {
 
     /// The ring of a partition, or nothing if the partition was never written to.
     async fn ring(&self, partition: Partition) -> Result<Option<Arc<Ring>>, StoreError> {
-        if let Some(ring) = self.rings.get(&partition) {
+        if let Some(ring) = self.rings.get(partition) {
             return Ok(Some(ring));
         }
+        let mut tries = 0;
+        loop {
+            match self.read_ring(partition).await {
+                // An outer ring got another key between two reads; what is in memory or was read is of before.
+                Err(StoreError::Integrity(_)) if tries < REKEY_RACES_MAX => {
+                    tries += 1;
+                    lineage(partition).into_iter().for_each(|step| self.rings.forget(step));
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn read_ring(&self, partition: Partition) -> Result<Option<Arc<Ring>>, StoreError> {
         let mut outer: Option<Arc<Ring>> = None;
         for step in lineage(partition) {
-            let ring = match self.rings.get(&step) {
+            let ring = match self.rings.get(step) {
                 Some(ring) => ring,
                 None => {
+                    let seen = self.rings.changes();
                     let place = self.places.own(step, Own::Ring);
                     let stored = self.engine.get(&place.engine_key).await.map_err(store_error)?;
                     let Some(stored) = stored else { return Ok(None) };
                     let ring = Arc::new(self.open_ring(outer.as_deref(), &place, &stored)?);
-                    self.rings.insert(step, Arc::clone(&ring));
+                    self.rings.remember(step, Arc::clone(&ring), seen);
                     ring
                 }
             };
@@ -284,19 +330,41 @@ impl<E: Engine> Barrier<E> {
         outer.ok_or_else(|| StoreError::Unavailable("a partition has no lineage".into()))
     }
 
-    /// Opens what the engine gave for a place. The name still has to be proved against the place.
-    async fn open_stored(&self, place: &Place, stored: &Stored) -> Result<record::Opened, StoreError> {
-        let version = key_version(&stored.bytes).ok_or_else(|| integrity(place))?;
-        let mut ring = self.ring(place.partition).await?.ok_or_else(|| integrity(place))?;
-        if ring.key(version).is_none() {
-            // The ring in memory may be older than the record: it was rotated while we were loading it.
-            self.rings.invalidate(&place.partition);
-            ring = self.ring(place.partition).await?.ok_or_else(|| integrity(place))?;
+    /// Opens what the engine gave for a place, with the revision it has; nothing if it is gone by now. The name still
+    /// has to be proved against the place.
+    async fn open_stored(
+        &self,
+        place: &Place,
+        mut stored: Stored,
+    ) -> Result<Option<(record::Opened, u64)>, StoreError> {
+        for _ in 0..REKEY_RACES_MAX {
+            let version = key_version(&stored.bytes).ok_or_else(|| integrity(place))?;
+            let mut ring = self.ring(place.partition).await?.ok_or_else(|| integrity(place))?;
+            if ring.key(version).is_none() {
+                // The ring in memory may be older than the record: it was rotated while we were loading it.
+                self.rings.forget(place.partition);
+                ring = self.ring(place.partition).await?.ok_or_else(|| integrity(place))?;
+            }
+            if ring.key(version).is_some() {
+                let opened = open_with(&ring, place, &stored).ok_or_else(|| integrity(place))?;
+                return Ok(Some((opened, stored.revision)));
+            }
+            // Or the record in our hands may be older than the ring: it was sealed anew, and its old key destroyed.
+            let again = self.engine.get(&place.engine_key).await.map_err(store_error)?;
+            let Some(again) = again else { return Ok(None) };
+            if again == stored {
+                break;
+            }
+            stored = again;
         }
-        open_with(&ring, place, stored).ok_or_else(|| integrity(place))
+        Err(integrity(place))
     }
 
-    async fn batch(&self, commit: &Commit) -> Result<(Batch, Vec<(Partition, Arc<Ring>)>), StoreError> {
+    async fn batch(
+        &self,
+        commit: &Commit,
+        held: OwnedRwLockReadGuard<()>,
+    ) -> Result<(Batch, Vec<(Partition, Arc<Ring>)>), StoreError> {
         let mut batch = Batch::default();
         let mut created = Vec::new();
         let mut changed = Vec::new();
@@ -330,7 +398,10 @@ impl<E: Engine> Barrier<E> {
         batch.announced = commit.announced().map(|position| self.mark(ANNOUNCED, position));
         if !changed.is_empty() {
             let (watchers, changed) = (Arc::clone(&self.watchers), changed.into());
-            batch.notice = Some(Box::new(move || watchers.tell(&changed)));
+            batch.notice = Some(Box::new(move || {
+                watchers.tell(&changed);
+                drop(held);
+            }));
         }
         Ok((batch, created))
     }
@@ -359,11 +430,11 @@ impl<E: Engine> Store for Barrier<E> {
         let Some(stored) = self.engine.get(&place.engine_key).await.map_err(store_error)? else {
             return Ok(None);
         };
-        let opened = self.open_stored(&place, &stored).await?;
+        let Some((opened, revision)) = self.open_stored(&place, stored).await? else { return Ok(None) };
         if opened.name != key.name {
             return Err(integrity(&place));
         }
-        Ok(Some(Record { key: key.clone(), value: opened.value, revision: Revision(stored.revision) }))
+        Ok(Some(Record { key: key.clone(), value: opened.value, revision: Revision(revision) }))
     }
 
     async fn scan(&self, prefix: &Prefix, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
@@ -382,12 +453,12 @@ impl<E: Engine> Store for Barrier<E> {
         let mut records = Vec::with_capacity(found.len());
         for (engine_key, stored) in found {
             let place = Place { partition: prefix.partition, kind: range.kind, engine_key };
-            let opened = self.open_stored(&place, &stored).await?;
+            let Some((opened, revision)) = self.open_stored(&place, stored).await? else { continue };
             let key = Key { partition: prefix.partition, kind: prefix.kind, name: opened.name };
             if self.places.record(&key).ok().as_ref() != Some(&place) {
                 return Err(integrity(&place));
             }
-            records.push(Record { key, value: opened.value, revision: Revision(stored.revision) });
+            records.push(Record { key, value: opened.value, revision: Revision(revision) });
         }
         Ok(Page { records, next })
     }
@@ -395,7 +466,8 @@ impl<E: Engine> Store for Barrier<E> {
     async fn commit(&self, commit: Commit) -> Result<Vec<Revision>, CommitError> {
         check(&commit)?;
         for _ in 0..RING_RACES_MAX {
-            let (batch, created) = self.batch(&commit).await?;
+            let held = Arc::clone(&self.sealing).read_owned().await;
+            let (batch, created) = self.batch(&commit, held).await?;
             let mut places = HashSet::with_capacity(batch.puts.len() + batch.deletes.len());
             let once =
                 batch.puts.iter().map(|put| &put.key).chain(&batch.deletes).all(|key| places.insert(key));
@@ -413,7 +485,7 @@ impl<E: Engine> Store for Barrier<E> {
                 .collect();
             match self.engine.commit(batch).await {
                 Ok(()) => {
-                    created.into_iter().for_each(|(step, ring)| self.rings.insert(step, ring));
+                    created.into_iter().for_each(|(step, ring)| self.rings.made(step, ring));
                     return Ok(revisions);
                 }
                 Err(BatchError::Conflict) => {

@@ -26,6 +26,7 @@ use vouchsafe_domain::ports::store::{
 use vouchsafe_domain::ports::{Clock, Entropy, Log, Store};
 use zeroize::Zeroizing;
 
+use crate::barrier::rekey::Rekey;
 use crate::barrier::{Barrier, BarrierError};
 use crate::engine::EngineError;
 use crate::engine::sqlite::Sqlite;
@@ -118,6 +119,8 @@ pub enum OpenError {
 pub struct Deployment {
     /// Its records.
     pub store: Arc<dyn Store>,
+    /// The wrapping keys of its records, to be replaced while it is in use.
+    pub keys: Arc<dyn Rekey>,
     /// Its audit log.
     pub log: Arc<FileLog>,
     /// What backups of single objects are sealed with: derived from the root key for nothing else.
@@ -255,7 +258,8 @@ pub async fn open(
     }
     let backup_key =
         keys.backup().ok_or_else(|| OpenError::Internal("the backup key cannot be derived".into()))?;
-    Ok(Deployment { store: Arc::new(barrier), log: Arc::new(log), backup_key, id })
+    let barrier = Arc::new(barrier);
+    Ok(Deployment { store: barrier.clone(), keys: barrier, log: Arc::new(log), backup_key, id })
 }
 
 fn anchor_key() -> Key {

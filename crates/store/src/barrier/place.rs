@@ -14,7 +14,10 @@ use vouchsafe_domain::ports::store::{Key, Partition, Prefix, StoreError};
 /// Bytes of a blinded segment.
 pub const SEGMENT: usize = 16;
 /// Bytes of the part that says whose record it is.
-const PARTITION: usize = 1 + 2 * SEGMENT;
+pub const PARTITION: usize = 1 + 2 * SEGMENT;
+const DEPLOYMENT: u8 = 1;
+const TENANT: u8 = 2;
+const VAULT: u8 = 3;
 /// Longest name segment: an object's name has at most 127 bytes, a scope may have some hundreds.
 pub const SEGMENT_BYTES_MAX: usize = 2048;
 
@@ -26,6 +29,8 @@ pub enum Own {
     Ring = 0xf0,
     /// What proves at opening that the root key is the right one; holds the deployment's id.
     Canary = 0xf1,
+    /// That all rings are getting a new key; there while the work is not done.
+    Rekey = 0xf2,
 }
 
 /// A place as the engine sees it, with what the associated data needs.
@@ -85,6 +90,27 @@ impl Places {
         self.place(partition, own as u8, &[])
     }
 
+    /// What the engine keys of everything in a partition begin with.
+    pub fn partition(&self, partition: Partition) -> Vec<u8> {
+        let mut prefix = self.own(partition, Own::Ring).engine_key;
+        prefix.truncate(PARTITION);
+        prefix
+    }
+
+    /// What the engine keys of all partitions begin with whose rings this partition's ring wraps.
+    pub fn inner_partitions(&self, partition: Partition) -> Vec<u8> {
+        match partition {
+            Partition::Deployment => vec![TENANT],
+            Partition::Tenant(tenant) => {
+                let ids = PartitionIds { tag: VAULT, tenant: tenant.0.into_bytes(), vault: [0; 16] };
+                let mut prefix = vec![ids.tag];
+                prefix.extend(self.0.blind(&[b"tenant", &[ids.tag], &ids.tenant]));
+                prefix
+            }
+            Partition::Vault(..) => vec![],
+        }
+    }
+
     /// A keyed hash that proves that the barrier wrote a number for a purpose.
     pub fn proof(&self, purpose: &str, number: u64) -> [u8; SEGMENT] {
         self.0.blind(&[b"proof", purpose.as_bytes(), &number.to_be_bytes()])
@@ -121,9 +147,9 @@ pub struct PartitionIds {
 /// The fixed encoding of a partition.
 pub fn partition_ids(partition: Partition) -> PartitionIds {
     let (tag, tenant, vault) = match partition {
-        Partition::Deployment => (1, [0; 16], [0; 16]),
-        Partition::Tenant(tenant) => (2, tenant.0.into_bytes(), [0; 16]),
-        Partition::Vault(tenant, vault) => (3, tenant.0.into_bytes(), vault.0.into_bytes()),
+        Partition::Deployment => (DEPLOYMENT, [0; 16], [0; 16]),
+        Partition::Tenant(tenant) => (TENANT, tenant.0.into_bytes(), [0; 16]),
+        Partition::Vault(tenant, vault) => (VAULT, tenant.0.into_bytes(), vault.0.into_bytes()),
     };
     PartitionIds { tag, tenant, vault }
 }

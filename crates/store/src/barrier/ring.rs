@@ -43,6 +43,12 @@ impl Ring {
         Some(Self { keys, revision: 0 })
     }
 
+    /// The same ring with nothing but the key in use; `None` when that is how it is. The others are destroyed with it.
+    pub fn with_newest_only(&self) -> Option<Self> {
+        let (version, key) = self.keys.last().filter(|_| self.keys.len() > 1)?;
+        Some(Self { keys: vec![(*version, Kek::from_secret(key.to_secret())?)], revision: 0 })
+    }
+
     /// The key in use and its version.
     pub fn current(&self) -> Option<(u32, &Kek)> {
         self.keys.last().map(|(version, key)| (*version, key))
