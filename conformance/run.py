@@ -9,8 +9,8 @@ which is given their names, runs several at once and prints a verdict for each: 
 what we cannot do is in known_gaps.toml, and both directions are checked: an unlisted failure fails the run, and so
 does a listed one that passes. The server's log is kept beside the scenario logs when --logs is given.
 
-Environment: VOUCHSAFE_BINARY (default target/debug/vouchsafe); CONFORMANCE_RUST (the Rust scenario
-program), CONFORMANCE_JS (a folder with node_modules).
+Environment: VOUCHSAFE_BINARY (default target/debug/vouchsafe); CONFORMANCE_RUST and CONFORMANCE_GO
+(the scenario programs of these languages), CONFORMANCE_JS (a folder with node_modules).
 """
 
 import argparse
@@ -46,6 +46,7 @@ PROGRAMS = {
     "python": [sys.executable, str(HERE / "python" / "scenario.py")],
     "rust": [os.environ.get("CONFORMANCE_RUST", str(TARGET / "debug" / "vouchsafe-conformance"))],
     "js": ["node", str(JS / "main.mjs")],
+    "go": [os.environ.get("CONFORMANCE_GO", str(TARGET / "go" / "conformance"))],
 }
 REMOVED = {
     "app-service": ["AZURE_POD_IDENTITY_AUTHORITY_HOST"],

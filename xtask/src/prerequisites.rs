@@ -51,6 +51,13 @@ const NEEDS: &[Need] = &[
         arguments: &["-c", "npm --version && node -e 'process.exit(parseInt(process.versions.node) < 20)'"],
         packages: &["nodejs", "npm"],
     },
+    Need {
+        what: "a Java compiler, 17 or newer",
+        program: "javac",
+        arguments: &["--release", "17", "--version"],
+        packages: &["openjdk-17-jdk-headless"],
+    },
+    Need { what: "Maven", program: "mvn", arguments: &["--version"], packages: &["maven"] },
     Need { what: "sha256sum", program: "sha256sum", arguments: &["--version"], packages: &["coreutils"] },
 ];
 
@@ -121,3 +128,61 @@ pub fn js(workspace: &Workspace, log: &Log) -> Result<bool> {
     fs::write(installed, wanted)?;
     Ok(true)
 }
+
+/// Builds the Go scenarios; tells whether there is a Go that can. Debian's is too old, so it is not installed.
+pub fn go(workspace: &Workspace, log: &Log) -> Result<bool> {
+    let directory = workspace.path("conformance/go");
+    let target = workspace.target.join("go");
+    let go = |arguments: &[&str]| {
+        let mut go = Command::new("go");
+        go.args(arguments).current_dir(&directory);
+        go.env("GOCACHE", target.join("cache")).env("GOFLAGS", "-mod=readonly").env("GOTOOLCHAIN", "local");
+        go
+    };
+    let version = go(&["list", "-f", "{{.Name}}", "internal/goversion"]).output();
+    if !version.is_ok_and(|output| output.status.success()) {
+        return Ok(false);
+    }
+    log.must(&mut go(&["vet", "."]), INSTALL)?;
+    log.must(go(&["build", "-o"]).arg(target.join("conformance")).arg("."), INSTALL)?;
+    Ok(true)
+}
+
+/// Compiles the Java scenarios and puts the libraries beside them; tells whether the tools are there.
+pub fn java(workspace: &Workspace, log: &Log) -> Result<bool> {
+    if !succeeds("mvn", &["--version"]) || !succeeds("javac", &["--release", "17", "--version"]) {
+        return Ok(false);
+    }
+    let target = workspace.target.join("java");
+    let pom = workspace.path("conformance/java/pom.xml");
+    let installed = target.join("installed-pom.xml");
+    let wanted = fs::read(&pom)?;
+    if !fs::read(&installed).is_ok_and(|found| found == wanted) {
+        fs::remove_dir_all(target.join("lib")).ok();
+        let mut maven = Command::new("mvn");
+        maven.args(["--batch-mode", "--quiet", "--file"]).arg(&pom);
+        maven.arg(MAVEN_COPY).arg(format!("-DoutputDirectory={}", target.join("lib").display()));
+        log.must(&mut maven, INSTALL)?;
+        fs::write(installed, wanted)?;
+    }
+    let mut sources: Vec<PathBuf> = fs::read_dir(workspace.path("conformance/java/src"))?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    sources.sort();
+    let mut javac = Command::new("javac");
+    javac.args([
+        "--release",
+        "17",
+        "-Xlint:all,-serial,-processing",
+        "-Werror",
+        "-proc:none",
+        "-encoding",
+        "UTF-8",
+    ]);
+    javac.arg("-cp").arg(target.join("lib/*")).arg("-d").arg(target.join("classes"));
+    log.must(javac.args(sources), INSTALL)?;
+    Ok(true)
+}
+
+/// The one thing that Maven is needed for; Java's own compiler does the rest.
+const MAVEN_COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";

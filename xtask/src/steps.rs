@@ -46,6 +46,8 @@ const STEPS: &[Step] = &[
     Step { name: "python", what: "Python's Azure SDK, unmodified", after: Some("build"), run: python },
     Step { name: "rust", what: "Rust's Azure SDK, unmodified", after: Some("build"), run: rust },
     Step { name: "js", what: "JavaScript's Azure SDK, unmodified", after: Some("build"), run: js },
+    Step { name: "go", what: "Go's Azure SDK, unmodified", after: Some("build"), run: go },
+    Step { name: "java", what: "Java's Azure SDK, unmodified", after: Some("build"), run: java },
     Step { name: "fuzz", what: "20 s of hostile bytes for every parser", after: None, run: hostile },
     Step { name: "deny", what: "licences, bans and sources of every dependency", after: None, run: deny },
     Step { name: "advisories", what: "no dependency has a known hole", after: Some("deny"), run: advisories },
@@ -203,6 +205,22 @@ fn js(workspace: &Workspace, log: &Log) -> Result<Outcome> {
         return Ok(Outcome::NotRun("there is no Node.js 20 with npm here (Debian: nodejs npm)".to_owned()));
     }
     conformance(workspace, log, "js")
+}
+
+fn go(workspace: &Workspace, log: &Log) -> Result<Outcome> {
+    if !prerequisites::go(workspace, log)? {
+        return Ok(Outcome::NotRun("there is no Go 1.25 here (https://go.dev/dl)".to_owned()));
+    }
+    conformance(workspace, log, "go")
+}
+
+fn java(workspace: &Workspace, log: &Log) -> Result<Outcome> {
+    if !prerequisites::java(workspace, log)? {
+        return Ok(Outcome::NotRun(
+            "there is no JDK 17 with Maven here (Debian: openjdk-17-jdk-headless maven)".to_owned(),
+        ));
+    }
+    conformance(workspace, log, "java")
 }
 
 fn conformance(workspace: &Workspace, log: &Log, language: &str) -> Result<Outcome> {

@@ -6,7 +6,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde::{Deserialize, Serialize};
+use vouchsafe_crypto::digest::sha1;
 
 /// What `run` and `env` must know of an agent. The agent keeps it beside its socket, for its owner only.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -19,15 +22,25 @@ pub struct AgentFacts {
     pub ca_file: String,
     /// The system's roots and that authority in one file.
     pub ca_bundle: String,
+    /// The same as `ca_bundle` for Java, which reads no PEM; empty where it could not be made.
+    #[serde(default)]
+    pub java_truststore: String,
 }
 
 const FACTS_FILE: &str = "agent.json";
 
 impl AgentFacts {
-    /// Keeps the facts beside the agent's socket.
-    pub fn keep(&self, directory: &Path) -> Result<()> {
+    /// Keeps the facts beside the agent's socket, and Java's trust store with them.
+    pub fn keep(&mut self, directory: &Path) -> Result<()> {
         use std::io::Write as _;
         use std::os::unix::fs::OpenOptionsExt as _;
+        let truststore = directory.join("truststore.jks");
+        let written = java_truststore(Path::new(&self.ca_bundle))
+            .and_then(|bytes| std::fs::write(&truststore, bytes).context("it cannot be written"));
+        match written {
+            Ok(()) => self.java_truststore = truststore.display().to_string(),
+            Err(error) => tracing::warn!(%error, "there is no trust store for Java programs"),
+        }
         let (path, partial) = (directory.join(FACTS_FILE), directory.join("agent.json.new"));
         let mut file =
             std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
@@ -62,8 +75,68 @@ impl AgentFacts {
             variables.push((name, self.ca_bundle.clone()));
         }
         variables.push(("NODE_EXTRA_CA_CERTS", self.ca_file.clone()));
+        variables.push(("JAVA_TOOL_OPTIONS", self.java_options()));
         variables
     }
+
+    /// Java knows neither the proxy variables nor PEM, but every virtual machine reads this one variable. What it
+    /// held before stays, and comes last so that it wins.
+    fn java_options(&self) -> String {
+        let mut options = Vec::new();
+        if !self.java_truststore.is_empty() {
+            options.push(format!("\"-Djavax.net.ssl.trustStore={}\"", self.java_truststore));
+            options.push("-Djavax.net.ssl.trustStoreType=JKS".to_owned());
+        }
+        let proxy = self.proxy.trim_start_matches("http://").rsplit_once(':');
+        if let Some((host, port)) = proxy {
+            for scheme in ["https", "http"] {
+                options.push(format!("-D{scheme}.proxyHost={host} -D{scheme}.proxyPort={port}"));
+            }
+            options.push("-Dhttp.nonProxyHosts=127.0.0.1".to_owned());
+        }
+        // Passed on, not read as configuration of ours.
+        options.extend(std::env::var_os("JAVA_TOOL_OPTIONS").and_then(|before| before.into_string().ok()));
+        options.join(" ")
+    }
+}
+
+/// The certificates of a PEM file as a Java key store: a magic number and a version, the entries, and a digest that
+/// covers them together with a password. It guards nothing, for the certificates are public; Java checks it only when
+/// it is given a password.
+fn java_truststore(bundle: &Path) -> Result<Vec<u8>> {
+    const MAGIC: u32 = 0xfeed_feed;
+    const VERSION: u32 = 2;
+    const TRUSTED_CERTIFICATE: u32 = 2;
+    const PASSWORD: &str = "changeit";
+    const WHITENER: &[u8] = b"Mighty Aphrodite";
+
+    let pem = std::fs::read(bundle).with_context(|| format!("`{}` cannot be read", bundle.display()))?;
+    let certificates: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .context("not a bundle of certificates")?;
+    let mut store = Vec::new();
+    for number in [MAGIC, VERSION, u32::try_from(certificates.len())?] {
+        store.extend(number.to_be_bytes());
+    }
+    let text = |store: &mut Vec<u8>, text: &str| -> Result<()> {
+        store.extend(u16::try_from(text.len())?.to_be_bytes());
+        store.extend(text.as_bytes());
+        Ok(())
+    };
+    for (index, certificate) in certificates.iter().enumerate() {
+        store.extend(TRUSTED_CERTIFICATE.to_be_bytes());
+        text(&mut store, &format!("root-{index}"))?;
+        // The date of the entry, which nothing looks at.
+        store.extend(0_u64.to_be_bytes());
+        text(&mut store, "X.509")?;
+        store.extend(u32::try_from(certificate.len())?.to_be_bytes());
+        store.extend_from_slice(certificate);
+    }
+    let mut digested: Vec<u8> = PASSWORD.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    digested.extend(WHITENER);
+    digested.extend(&store);
+    store.extend(sha1(&digested));
+    Ok(store)
 }
 
 /// Where the agent that belongs to a server's socket keeps its own: `DATA/agent` beside `DATA/admin`, unless a

@@ -143,11 +143,12 @@ impl AgentToStart {
         };
         let running = vouchsafe_agent::start(config, shutdown).await?;
         let proxy = running.proxy_addr.context("the agent started without its proxy")?;
-        let facts = AgentFacts {
+        let mut facts = AgentFacts {
             imds: format!("http://{}", running.imds_addr),
             proxy: format!("http://{proxy}"),
             ca_file: endpoints.ca_file.clone(),
             ca_bundle: endpoints.ca_bundle.clone(),
+            java_truststore: String::new(),
         };
         facts.keep(&self.directory)?;
         Ok(facts)
