@@ -1,7 +1,8 @@
 //! RSA keys made before anyone asks for one: finding the primes takes seconds, and a caller waits for them otherwise.
 //!
 //! Keys wait in memory only, as material that wipes itself. One is made at a time, so that the pool never takes more
-//! than one core from those who are waiting for an answer.
+//! than one core from those who are waiting for an answer; and none before the first was asked for, so that a server
+//! that makes no RSA keys spends nothing on them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,9 +38,9 @@ impl KeyPool {
 
     /// A key, if one is in stock. Each key is given out once.
     pub fn take(&self, spec: KeySpec) -> Option<PrivateKey> {
-        let material = self.shelves().get_mut(&spec)?.keys.pop_front()?;
+        let material = self.shelves().get_mut(&spec)?.keys.pop_front();
         self.taken.notify_one();
-        PrivateKey::from_material(spec, &material).ok()
+        PrivateKey::from_material(spec, &material?).ok()
     }
 
     /// How many keys of a kind are in stock.
@@ -67,11 +68,11 @@ impl KeyPool {
         true
     }
 
-    /// Keeps the pool filled for ever; a task to start once.
+    /// Keeps the pool filled for ever, from the first time that a key is asked for; a task to start once.
     pub async fn keep_filled(self: Arc<Self>) {
         loop {
-            while self.refill_one().await {}
             self.taken.notified().await;
+            while self.refill_one().await {}
         }
     }
 

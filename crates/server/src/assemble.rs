@@ -9,13 +9,15 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use vouchsafe_crypto::envelope::Kek;
+use vouchsafe_crypto::keys::KeySpec;
 use vouchsafe_domain::directory::{TenantDomain, TenantToFound, found_first_tenant};
 use vouchsafe_domain::ids::TenantId;
 use vouchsafe_domain::listener::ListenerAuthority;
-use vouchsafe_domain::ports::{Clock, Entropy, Log, Store};
+use vouchsafe_domain::ports::{Clock, Entropy, Hsm, Log, Store};
 use vouchsafe_domain::token::audience::ServiceNames;
 use vouchsafe_domain::{Fault, KeyHolders, Platform, Settings};
-use vouchsafe_hsm::{KeyPool, SoftwareKeys};
+use vouchsafe_hsm::pkcs11::OpenError as TokenError;
+use vouchsafe_hsm::{KeyPool, Pkcs11Hsm, SoftwareKeys, TokenSettings};
 use vouchsafe_store::log::FileLog;
 use vouchsafe_store::root::RootKeySource;
 use vouchsafe_store::{EngineKind, InitError, OpenError};
@@ -44,6 +46,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where the root key comes from.
     pub root_key: RootKeySource,
+    /// The PKCS#11 token that holds the keys of HSM kinds, if there is one.
+    pub token: Option<TokenSettings>,
     /// Where to listen. Port 0 picks a free one.
     pub listen: SocketAddr,
     /// The host name in our own URLs.
@@ -98,6 +102,9 @@ pub enum StartError {
     /// The certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The token's settings cannot be right. A token that merely does not answer stops nobody.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The address cannot be listened on.
     #[error("cannot listen on `{address}`: {source}")]
     Listen {
@@ -214,8 +221,8 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     let backup_key = Kek::from_secret(deployment.backup_key.to_secret()).ok_or(StartError::Unfinished)?;
     let log: Arc<dyn Log> = deployment.log.clone();
     let store: Arc<dyn Store> = deployment.store.clone();
-    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let holders = KeyHolders { software: Arc::new(SoftwareKeys::new(KeyPool::new([]), cores)), token: None };
+    let pool = KeyPool::new(KEYS_IN_STOCK);
+    let holders = key_holders(&config, pool.clone(), clock.clone())?;
     let platform = Platform::open(store, log, entropy.clone(), backup_key, holders, settings, now).await?;
     let platform = Arc::new(platform);
     let tenant = platform.world().default_tenant().ok_or(StartError::Unfinished)?.tenant().id;
@@ -262,6 +269,7 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     let stop = CancellationToken::new();
     let jobs = Arc::new(Jobs { platform, deployment, tls, clock, entropy });
     let jobs = tokio::spawn(jobs.run(stop.clone()));
+    tokio::spawn(stop.clone().run_until_cancelled_owned(pool.keep_filled()));
     readiness.ready();
     tracing::info!(%tls_addr, origin, "ready");
     Ok(Server { endpoints, tls_addr, known_hosts: known_hosts(&config, &names), doors, jobs, stop })
@@ -277,6 +285,19 @@ impl Server {
         }
         drained
     }
+}
+
+/// RSA keys that are made before they are asked for: enough for a burst of what is asked for most.
+const KEYS_IN_STOCK: [(KeySpec, usize); 3] =
+    [(KeySpec::Rsa2048, 8), (KeySpec::Rsa3072, 2), (KeySpec::Rsa4096, 1)];
+
+fn key_holders(config: &Config, pool: Arc<KeyPool>, clock: Arc<dyn Clock>) -> Result<KeyHolders, StartError> {
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let token: Option<Arc<dyn Hsm>> = match &config.token {
+        Some(settings) => Some(Arc::new(Pkcs11Hsm::open(settings.clone(), clock)?)),
+        None => None,
+    };
+    Ok(KeyHolders { software: Arc::new(SoftwareKeys::new(pool, cores)), token })
 }
 
 fn host(raw: &str) -> Result<Host, StartError> {

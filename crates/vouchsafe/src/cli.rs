@@ -102,6 +102,19 @@ pub struct RootKey {
     pub root_key: Option<String>,
 }
 
+#[derive(Args, Clone, Debug)]
+pub struct HsmToken {
+    /// The PKCS#11 module of the token that holds the keys of HSM kinds
+    #[arg(long, value_name = "FILE", env = "VOUCHSAFE_PKCS11_MODULE", requires_all = ["pkcs11_token", "pkcs11_pin_file"])]
+    pub pkcs11_module: Option<PathBuf>,
+    /// The token's label
+    #[arg(long, value_name = "LABEL", env = "VOUCHSAFE_PKCS11_TOKEN")]
+    pub pkcs11_token: Option<String>,
+    /// A file with the token's user PIN, readable by its owner only
+    #[arg(long, value_name = "FILE", env = "VOUCHSAFE_PKCS11_PIN_FILE")]
+    pub pkcs11_pin_file: Option<PathBuf>,
+}
+
 #[derive(Args, Debug)]
 pub struct Init {
     /// The directory to make; it must not exist or be empty
@@ -140,6 +153,8 @@ pub struct Serve {
     pub data: PathBuf,
     #[command(flatten)]
     pub root_key: RootKey,
+    #[command(flatten)]
+    pub hsm: HsmToken,
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
     pub listen: SocketAddr,
@@ -183,6 +198,8 @@ pub struct Dev {
     /// The TLS port; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 8443)]
     pub port: u16,
+    #[command(flatten)]
+    pub hsm: HsmToken,
     /// A file to apply when ready
     #[arg(long, value_name = "FILE")]
     pub apply: Option<PathBuf>,

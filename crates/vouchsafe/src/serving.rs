@@ -11,13 +11,14 @@ use anyhow::{Context as _, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use vouchsafe_agent::{AdminSocket, Config as AgentConfig, InheritableSockets, ProxyConfig};
+use vouchsafe_hsm::TokenSettings;
 use vouchsafe_server::adapters::SystemClock;
 use vouchsafe_server::assemble::{self, Config, FirstTenant, Server};
 use vouchsafe_server::limits::Limits;
 use vouchsafe_store::root::RootKeySource;
 use vouchsafe_wire::admin::Endpoints;
 
-use crate::cli::{Agent, Dev, Global, Init, RootKey, Serve};
+use crate::cli::{Agent, Dev, Global, HsmToken, Init, RootKey, Serve};
 use crate::client::Client;
 use crate::command::apply;
 use crate::environment::AgentFacts;
@@ -66,12 +67,19 @@ fn root_key(argument: &RootKey, data: &Path) -> Result<RootKeySource> {
     }
 }
 
+/// The token that was named, if one was.
+fn token(arguments: &HsmToken) -> Option<TokenSettings> {
+    let HsmToken { pkcs11_module, pkcs11_token, pkcs11_pin_file } = arguments.clone();
+    Some(TokenSettings::new(pkcs11_module?, &pkcs11_token?, pkcs11_pin_file?))
+}
+
 /// `vouchsafe serve`.
 pub async fn serve(arguments: &Serve) -> Result<ExitCode> {
     let mut stop = Stop::listen()?;
     let config = Config {
         data: arguments.data.clone(),
         root_key: root_key(&arguments.root_key, &arguments.data)?,
+        token: token(&arguments.hsm),
         listen: arguments.listen,
         host: arguments.names.host.clone(),
         also_known_as: arguments.names.also_known_as.clone(),
@@ -186,6 +194,7 @@ pub async fn dev(arguments: &Dev) -> Result<ExitCode> {
     let config = Config {
         data: data.clone(),
         root_key,
+        token: token(&arguments.hsm),
         listen: loopback(arguments.port),
         host: "localhost".to_owned(),
         also_known_as: Vec::new(),
