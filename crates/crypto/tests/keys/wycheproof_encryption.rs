@@ -79,8 +79,9 @@ fn rsa_pkcs1_decrypts_what_is_valid_and_makes_up_an_answer_for_what_is_not() {
     for file in [TestName::Rsa2048, TestName::Rsa3072, TestName::Rsa4096] {
         let mut tally = Tally::of(file);
         for group in rsa_pkcs1_decrypt::TestSet::load(file).unwrap().test_groups {
-            let pkcs8 = SecretBytes::new(group.pkcs8.to_vec());
-            let keys = [(); 2].map(|()| PrivateKey::from_pkcs8(&pkcs8).unwrap());
+            let key = PrivateKey::from_pkcs8(&SecretBytes::new(group.pkcs8.to_vec())).unwrap();
+            let stored = PrivateKey::from_material(key.spec(), &key.to_material()).unwrap();
+            let keys = [key, stored];
             for vector in group.tests {
                 let answers =
                     keys.each_ref().map(|key| key.decrypt(algorithm, &CiphertextParts::of(&vector.ct)));
@@ -105,11 +106,15 @@ fn rsa_pkcs1_decrypts_what_is_valid_and_makes_up_an_answer_for_what_is_not() {
     }
 }
 
-/// JWK and PKCS #8 are two ways to write one key.
 #[test]
-fn rsa_keys_of_wycheproof_are_imported_alike_from_jwk_pkcs8_and_pem() {
+fn rsa_keys_of_wycheproof_are_imported_alike_from_pkcs8_and_pem() {
+    // The file uses few keys many times.
+    let mut seen = std::collections::BTreeSet::new();
     let mut imported = 0;
     for group in rsa_oaep::TestSet::load(rsa_oaep::TestName::RsaMisc).unwrap().test_groups {
+        if !seen.insert(group.pem.clone()) {
+            continue;
+        }
         let pkcs8 = PrivateKey::from_pkcs8(&SecretBytes::new(group.pkcs8.to_vec()));
         if ![2048, 3072, 4096].contains(&group.key_size) {
             assert_eq!(pkcs8.err(), Some(ImportRefused::Unsupported), "{} bits", group.key_size);
@@ -120,7 +125,7 @@ fn rsa_keys_of_wycheproof_are_imported_alike_from_jwk_pkcs8_and_pem() {
         assert!(pem.to_material().matches(pkcs8.to_material().expose(Reason::Test)));
         imported += 1;
     }
-    assert!(imported >= 50, "{imported}");
+    assert!(imported >= 3, "{imported} of {}", seen.len());
 }
 
 #[test]
