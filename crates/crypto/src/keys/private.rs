@@ -37,7 +37,7 @@ pub(super) enum Held {
         pair: RsaKeyPair,
         public: PublicKey,
         /// The same key in the form that decrypting takes, made when it is needed first.
-        decrypting: OnceLock<Decrypting>,
+        decrypting: OnceLock<Box<Decrypting>>,
     },
     Ec {
         pair: EcdsaKeyPair,
@@ -245,7 +245,7 @@ impl PrivateKey {
             return Ok(key);
         }
         let pkcs8 = self.to_pkcs8().ok_or(Misuse::Failed)?;
-        let key = Decrypting::from_pkcs8(&pkcs8)?;
+        let key = Box::new(Decrypting::from_pkcs8(&pkcs8)?);
         Ok(decrypting.get_or_init(|| key))
     }
 

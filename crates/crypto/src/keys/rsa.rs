@@ -106,7 +106,7 @@ impl Decrypting {
         let mut length = [0; 8];
         fill(b"length", &mut length)?;
         // Scaled down by a multiplication, which takes the same time for every number: 0 to `max`, both included.
-        let scaled = u128::from(u64::from_be_bytes(length)) * (max as u128 + 1) >> 64;
+        let scaled = (u128::from(u64::from_be_bytes(length)) * (max as u128 + 1)) >> 64;
         Ok((bytes, u64::try_from(scaled).map_err(|_| Misuse::Failed)?))
     }
 }

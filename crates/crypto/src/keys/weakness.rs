@@ -15,7 +15,7 @@ pub(super) fn has_infineon_mark(n: &[u8]) -> bool {
 }
 
 fn is_small_prime(r: u32) -> bool {
-    (3..r).step_by(2).take_while(|factor| factor * factor <= r).all(|factor| r % factor != 0)
+    (3..r).step_by(2).take_while(|factor| factor * factor <= r).all(|factor| !r.is_multiple_of(factor))
 }
 
 fn remainder(n: &[u8], r: u32) -> u32 {

@@ -96,7 +96,7 @@ fn a_key_of_the_infineon_generator_is_refused() {
     let mut primorial = BigUint::from(2_u32);
     let mut primes = 1;
     for candidate in (3_u32..).step_by(2) {
-        if (3..candidate).step_by(2).all(|factor| candidate % factor != 0) {
+        if (3..candidate).step_by(2).all(|factor| !candidate.is_multiple_of(factor)) {
             primorial *= candidate;
             primes += 1;
         }
