@@ -80,9 +80,11 @@ fn symmetric_keys_are_imported_in_three_lengths_only() {
     }
 }
 
+type Change = fn(&mut ImportedKey);
+
 #[test]
 fn each_missing_part_is_named() {
-    let rsa: [(&str, fn(&mut ImportedKey)); 8] = [
+    let rsa: [(&str, Change); 8] = [
         ("n", |key| key.n = None),
         ("e", |key| key.e = None),
         ("d", |key| key.d = None),
@@ -92,7 +94,7 @@ fn each_missing_part_is_named() {
         ("dq", |key| key.dq = None),
         ("qi", |key| key.qi = None),
     ];
-    let ec: [(&str, fn(&mut ImportedKey)); 4] = [
+    let ec: [(&str, Change); 4] = [
         ("crv", |key| key.curve = None),
         ("x", |key| key.x = None),
         ("y", |key| key.y = None),

@@ -169,6 +169,7 @@ fn a_public_key_that_is_none_is_refused_when_it_is_used() {
         PublicKey::Rsa { n: Vec::new(), e: e.clone() },
         PublicKey::Rsa { n: n.clone(), e: Vec::new() },
         PublicKey::Rsa { n: n.clone(), e: vec![3] },
+        PublicKey::Rsa { n: n.clone(), e: vec![0, 0, 3] },
         PublicKey::Rsa { n: n[..200].to_vec(), e: e.clone() },
         PublicKey::Rsa { n: vec![0xff; 8192], e },
         PublicKey::Ec { curve, x: y.clone(), y: x.clone() },
