@@ -266,13 +266,25 @@ impl Hsm for Pkcs11Hsm {
         if !self.offered.decrypts(algorithm) {
             return Err(HsmError::Unsupported("the token does not offer this encryption algorithm"));
         }
-        let encrypted = Encrypted {
-            value: parts.value.to_vec(),
-            iv: parts.iv.map(<[u8]>::to_vec),
-            tag: parts.tag.map(<[u8]>::to_vec),
-            aad: parts.aad.map(<[u8]>::to_vec),
-        };
-        match self.call(Request::Decrypt(TokenKey::from_reference(key)?, algorithm, encrypted)).await? {
+        let request = TokenKey::from_reference(key).map(|key| {
+            move || {
+                let encrypted = Encrypted {
+                    value: parts.value.to_vec(),
+                    iv: parts.iv.map(<[u8]>::to_vec),
+                    tag: parts.tag.map(<[u8]>::to_vec),
+                    aad: parts.aad.map(<[u8]>::to_vec),
+                };
+                Request::Decrypt(key.clone(), algorithm, encrypted)
+            }
+        })?;
+        let mut reply = self.call(request()).await;
+        if let (Err(HsmError::Broken(_)), EncryptionAlgorithm::RsaOaep256, Some(token)) =
+            (&reply, algorithm, &self.token)
+            && token.bridges().make_if_missed(key.spec).await
+        {
+            reply = self.call(request()).await;
+        }
+        match reply? {
             Reply::Secret(plaintext) => Ok(plaintext),
             _ => Err(unexpected()),
         }

@@ -6,10 +6,11 @@
 //! bridge, and aws-lc-rs decrypts it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
+use tokio::task::spawn_blocking;
 use vouchsafe_crypto::SecretBytes;
 use vouchsafe_crypto::keys::{CiphertextParts, EncryptionAlgorithm, KeySpec, PrivateKey, PublicKey};
 use vouchsafe_domain::ports::hsm::HsmError;
@@ -18,14 +19,35 @@ use zeroize::Zeroizing;
 use super::connection::Fault;
 use super::token::{TokenConnection, fault};
 
-/// Key pairs of this process, one of each size, made when first needed.
+/// Key pairs of this process, one of each size. A thread of the token says which it misses; the pair is made elsewhere,
+/// because that may take longer than any call to a token.
 #[derive(Default)]
-pub(super) struct Bridges(Mutex<BTreeMap<KeySpec, Arc<PrivateKey>>>);
+pub(super) struct Bridges {
+    pairs: Mutex<BTreeMap<KeySpec, Option<Arc<PrivateKey>>>>,
+    making: tokio::sync::Mutex<()>,
+}
 
 impl Bridges {
-    fn of(&self, spec: KeySpec) -> Arc<PrivateKey> {
-        let mut bridges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(bridges.entry(spec).or_insert_with(|| Arc::new(PrivateKey::generate(spec))))
+    /// The pair, if it was made; otherwise it is missed from now on.
+    fn of(&self, spec: KeySpec) -> Option<Arc<PrivateKey>> {
+        self.pairs().entry(spec).or_insert(None).clone()
+    }
+
+    /// Makes the pair if a call missed it; says whether there is one now, so that the call is worth repeating.
+    pub(super) async fn make_if_missed(&self, spec: KeySpec) -> bool {
+        let found = || self.pairs().get(&spec).map(Option::is_some);
+        if found() == Some(false) {
+            let _one_at_a_time = self.making.lock().await;
+            if found() == Some(false) {
+                let Ok(pair) = spawn_blocking(move || PrivateKey::generate(spec)).await else { return false };
+                self.pairs().insert(spec, Some(Arc::new(pair)));
+            }
+        }
+        found() == Some(true)
+    }
+
+    fn pairs(&self) -> MutexGuard<'_, BTreeMap<KeySpec, Option<Arc<PrivateKey>>>> {
+        self.pairs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -39,7 +61,11 @@ impl TokenConnection {
         if !self.offers(MechanismType::RSA_X_509) {
             return Err(Fault::Answer(HsmError::Unsupported("the token's RSA-OAEP takes SHA-1 only")));
         }
-        let bridge = self.shared.bridges.of(spec);
+        let Some(bridge) = self.shared.bridges.of(spec) else {
+            return Err(Fault::Answer(HsmError::Broken(
+                "the key pair for RSA-OAEP-256 is not made yet".into(),
+            )));
+        };
         let bare = self
             .session
             .decrypt(&Mechanism::RsaX509, handle, value)

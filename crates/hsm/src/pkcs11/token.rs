@@ -129,6 +129,11 @@ impl TokenConnector {
         Arc::clone(&self.shared.offered)
     }
 
+    /// The key pairs that some tokens need for RSA-OAEP-256.
+    pub(super) fn bridges(&self) -> &Bridges {
+        &self.shared.bridges
+    }
+
     /// Whether the PIN was refused.
     pub fn is_refused(&self) -> bool {
         // A login that hangs holds the lock; the PIN is then not known to be wrong.
