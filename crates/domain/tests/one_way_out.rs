@@ -36,6 +36,7 @@ const RULES: [(&str, &[&str], &str); 9] = [
     (
         "load_material(",
         &[
+            "domain/src/vault/key/change.rs",
             "domain/src/vault/key/operate.rs",
             "domain/src/vault/life/backup.rs",
             "domain/src/vault/secret/read.rs",

@@ -18,7 +18,7 @@ pub use error::{Error, KeyUnusable};
 pub use key::{
     DeletedKey, KeyAttributes, KeyHead, KeyOperation, KeyRotationPolicy, KeyToCreate, KeyToImport, KeyUpdate,
     KeyVersion, LifetimeAction, LifetimeTrigger, Plaintext, RandomBytes, ReadKey, ReleasePolicy,
-    RotationAction, RotationPolicy, RotationPolicyToSet, Span, UsedKey,
+    RotationAction, RotationPolicy, RotationPolicyToSet, Span, UsedKey, WrappedKey,
 };
 pub use life::{ObjectPage, SealedBackup};
 pub use object::{Deleted, Head, ObjectKind, Version};

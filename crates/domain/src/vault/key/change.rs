@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use vouchsafe_crypto::SecretBytes;
 use vouchsafe_crypto::keys::{KeySpec, PrivateKey};
 
 use super::holder::copy;
@@ -12,7 +13,7 @@ use crate::access::caller::Caller;
 use crate::audit::{Intent, Outcome};
 use crate::ids::{ObjectName, ObjectVersion, VaultName};
 use crate::platform::{Context, Platform};
-use crate::ports::hsm::HeldKey;
+use crate::ports::hsm::{ByokBlob, HeldKey, KeyRef};
 use crate::ports::store::{Commit, Expect, Revision};
 use crate::record::Encode;
 use crate::resource::Vault;
@@ -50,6 +51,16 @@ pub struct KeyToImport {
     pub release_policy: Option<ReleasePolicy>,
 }
 
+/// A key that was made elsewhere and wrapped for a key of the token ("bring your own key").
+pub struct WrappedKey {
+    /// The key that unwraps it.
+    pub exchange: ObjectName,
+    /// The version of that key, the current one if none is named.
+    pub version: Option<ObjectVersion>,
+    /// The wrapped key.
+    pub blob: ByokBlob,
+}
+
 /// What an update mentions; the rest stays.
 #[derive(Clone, Debug, Default)]
 pub struct KeyUpdate {
@@ -79,14 +90,24 @@ pub(super) struct Wanted {
 
 /// Where the key of a new version comes from, and what a holder made of it already.
 pub(super) struct Source {
-    imported: Option<PrivateKey>,
+    origin: Origin,
     made: Option<HeldKey>,
+}
+
+/// Where a key comes from.
+enum Origin {
+    /// The holder makes it.
+    Holder,
+    /// It is in the clear.
+    Plain(PrivateKey),
+    /// Only a key of the token can unwrap it.
+    Wrapped { exchange: KeySpec, material: SecretBytes, blob: ByokBlob },
 }
 
 impl Source {
     /// The holder is to make it.
     pub(super) fn new() -> Self {
-        Self { imported: None, made: None }
+        Self { origin: Origin::Holder, made: None }
     }
 
     /// What was made and did not get into the store.
@@ -119,8 +140,45 @@ impl Platform {
     ) -> Result<(KeyHead, Arc<Vault>), Error> {
         let KeyToImport { key, in_token, operations, attributes, release_policy } = wanted;
         let wanted = KeyToCreate { spec: key.spec(), in_token, operations, attributes, release_policy };
-        let source = Source { imported: Some(key), made: None };
+        let source = Source { origin: Origin::Plain(key), made: None };
         self.add_key::<ImportKey>(context, caller, vault, name, "import", &wanted, source).await
+    }
+
+    /// Takes a key over into the token that was wrapped for one of its keys and is never in the clear outside.
+    ///
+    /// The key that unwraps it stands in the same vault and token, and may do nothing else.
+    pub async fn import_wrapped_key(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        vault: &VaultName,
+        name: &ObjectName,
+        wanted: &KeyToCreate,
+        wrapped: WrappedKey,
+    ) -> Result<(KeyHead, Arc<Vault>), Error> {
+        let admitted = self.admit::<ImportKey>(context, caller, vault, ObjectKind::Key, Some(name)).await?;
+        let place = admitted.place(Keys::FAMILY, &wrapped.exchange);
+        let found = async {
+            if !wanted.in_token {
+                let problem = "a wrapped key is imported into a token";
+                return Err(Error::BadParameter(problem.to_owned()));
+            }
+            let (_, exchange) =
+                self.load_version::<KeyVersion>(&place, &wrapped.exchange, wrapped.version).await?;
+            decide::usable(&exchange, KeyOperation::Import, context.now)?;
+            if !exchange.in_token {
+                let problem = "the key that unwraps an imported one must be in the token";
+                return Err(Error::BadParameter(problem.to_owned()));
+            }
+            Ok((exchange.spec, self.load_material(&admitted.proof, &place, exchange.version).await?))
+        };
+        let (exchange, material) = match found.await {
+            Ok(found) => found,
+            Err(error) => return self.record_refusal(self.entry(context, &admitted.proof), error).await,
+        };
+        let origin = Origin::Wrapped { exchange, material, blob: wrapped.blob };
+        let source = Source { origin, made: None };
+        self.add_key::<ImportKey>(context, caller, vault, name, "import", wanted, source).await
     }
 
     /// Changes the attributes of a version, the current one if none is named.
@@ -263,10 +321,14 @@ impl Platform {
             return Ok(made);
         }
         let holder = self.holder_for(wanted.in_token, wanted.spec)?;
-        match source.imported.take() {
-            Some(key) => Ok(holder.import(key).await?),
-            None => Ok(holder.generate(wanted.spec).await?),
-        }
+        Ok(match std::mem::replace(&mut source.origin, Origin::Holder) {
+            Origin::Holder => holder.generate(wanted.spec).await?,
+            Origin::Plain(key) => holder.import(key).await?,
+            Origin::Wrapped { exchange, material, blob } => {
+                let exchange = KeyRef { spec: exchange, material: &material };
+                holder.import_wrapped(&exchange, &blob, wanted.spec).await?
+            }
+        })
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn copy(material: &SecretBytes) -> SecretBytes {
 
 impl Platform {
     /// Who holds keys in software, or in the token. There is no fallback from one to the other.
-    pub(super) fn holder(&self, in_token: bool) -> Result<&dyn Hsm, Error> {
+    pub(in crate::vault) fn holder(&self, in_token: bool) -> Result<&dyn Hsm, Error> {
         match (in_token, &self.holders.token) {
             (false, _) => Ok(&*self.holders.software),
             (true, Some(token)) => Ok(&**token),
@@ -44,7 +44,7 @@ impl Platform {
     }
 
     /// The holder for a new key of this kind.
-    pub(super) fn holder_for(&self, in_token: bool, spec: KeySpec) -> Result<&dyn Hsm, Error> {
+    pub(in crate::vault) fn holder_for(&self, in_token: bool, spec: KeySpec) -> Result<&dyn Hsm, Error> {
         if in_token && self.holders.token.is_none() {
             let problem = "no token is configured on this server, so that it makes no keys in an HSM";
             return Err(Error::BadParameter(problem.to_owned()));
@@ -59,7 +59,7 @@ impl Platform {
 
     /// Forgets a key that was made and never got into the store. What cannot be forgotten now is found by
     /// [`Platform::token_handles`] later.
-    pub(super) async fn discard(&self, spec: KeySpec, in_token: bool, made: Option<HeldKey>) {
+    pub(in crate::vault) async fn discard(&self, spec: KeySpec, in_token: bool, made: Option<HeldKey>) {
         let Some(made) = made.filter(|_| in_token) else { return };
         let destroyed = match self.holder(in_token) {
             Ok(holder) => holder.destroy(&made.reference(spec)).await.map_err(Error::from),

@@ -27,7 +27,7 @@ use crate::record::key as stored;
 use crate::record::{self, Decode, Encode, Undecodable, tags_from, tags_into};
 use crate::time::Timestamp;
 
-pub use change::{KeyToCreate, KeyToImport, KeyUpdate};
+pub use change::{KeyToCreate, KeyToImport, KeyUpdate, WrappedKey};
 pub use operate::{Plaintext, RandomBytes, UsedKey};
 pub use policy::{
     LifetimeAction, LifetimeTrigger, RotationAction, RotationPolicy, RotationPolicyToSet, Span,
