@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use vouchsafe_crypto::keys::KeySpec;
 use vouchsafe_crypto::{Reason, SecretString};
 use vouchsafe_domain::Fault;
 use vouchsafe_domain::access::built_in;
@@ -18,7 +19,9 @@ use vouchsafe_domain::ports::Log;
 use vouchsafe_domain::resource::scope::Scope;
 use vouchsafe_domain::resource::{IdentityToPut, VaultToPut};
 use vouchsafe_domain::time::Timestamp;
-use vouchsafe_domain::vault::{Attributes, SecretToSet, SecretUpdate};
+use vouchsafe_domain::vault::{
+    Attributes, KeyAttributes, KeyToCreate, KeyUpdate, RotationPolicyToSet, SecretToSet, SecretUpdate,
+};
 use vouchsafe_domain::world::TenantSnapshot;
 use vouchsafe_testkit::faulty_store::CommitFault;
 use vouchsafe_testkit::world::{GROUP, InMemory, Opened};
@@ -30,6 +33,7 @@ struct Furnished {
     caller: Caller,
     client: ClientId,
     blob: Vec<u8>,
+    key_blob: Vec<u8>,
 }
 
 fn object(name: &str) -> ObjectName {
@@ -46,6 +50,16 @@ fn group() -> ResourceGroupName {
 
 fn to_set(value: &str) -> SecretToSet {
     SecretToSet { value: SecretString::new(value.to_owned()), attributes: Attributes::default() }
+}
+
+fn key_to_create() -> KeyToCreate {
+    KeyToCreate {
+        spec: KeySpec::P256,
+        in_token: false,
+        operations: None,
+        attributes: KeyAttributes::default(),
+        release_policy: None,
+    }
 }
 
 impl Furnished {
@@ -72,6 +86,13 @@ impl Furnished {
             .expect("a deleted secret");
         let blob = platform.backup_secret(&context, &caller, &vault("app"), &object("carried")).await;
         let blob = blob.expect("a backup").blob;
+        for name in ["signer", "away"] {
+            let (name, wanted) = (object(name), key_to_create());
+            platform.create_key(&context, &caller, &vault("app"), &name, &wanted).await.expect("a key");
+        }
+        let key_blob = platform.backup_key(&context, &caller, &vault("app"), &object("signer")).await;
+        let key_blob = key_blob.expect("a backup").blob;
+        platform.delete_key(&context, &caller, &vault("app"), &object("away")).await.expect("a deleted key");
         let subscription = opened.subscription(home);
         let gone =
             platform.delete_vault(&context, &caller, home, subscription, &group(), &vault("gone")).await;
@@ -83,7 +104,7 @@ impl Furnished {
             .expect("an application")
             .1
             .client;
-        Self { memory, opened, caller, client, blob }
+        Self { memory, opened, caller, client, blob, key_blob }
     }
 
     fn home(&self) -> TenantId {
@@ -103,7 +124,7 @@ fn told<T>(result: Result<T, impl std::fmt::Display>) -> Result<(), String> {
 }
 
 /// Every use case that commits.
-const CHANGES: [(&str, Change); 20] = [
+const CHANGES: [(&str, Change); 28] = [
     ("set a secret", |f| {
         Box::pin(async move {
             let context = f.opened.context();
@@ -183,6 +204,61 @@ const CHANGES: [(&str, Change); 20] = [
             let mut context = f.opened.context();
             context.now = context.now.plus(std::time::Duration::from_secs(91 * 86_400));
             told(f.opened.platform.purge_due_secrets(&context).await)
+        })
+    }),
+    ("make a key", |f| {
+        Box::pin(async move {
+            let (context, name, wanted) = (f.opened.context(), object("new"), key_to_create());
+            told(f.opened.platform.create_key(&context, &f.caller, &vault("app"), &name, &wanted).await)
+        })
+    }),
+    ("rotate a key", |f| {
+        Box::pin(async move {
+            let context = f.opened.context();
+            told(f.opened.platform.rotate_key(&context, &f.caller, &vault("app"), &object("signer")).await)
+        })
+    }),
+    ("update a key", |f| {
+        Box::pin(async move {
+            let (context, name) = (f.opened.context(), object("signer"));
+            let update = KeyUpdate { disabled: Some(true), ..KeyUpdate::default() };
+            told(f.opened.platform.update_key(&context, &f.caller, &vault("app"), &name, None, &update).await)
+        })
+    }),
+    ("set a rotation policy", |f| {
+        Box::pin(async move {
+            let (context, name, wanted) =
+                (f.opened.context(), object("signer"), RotationPolicyToSet::usual());
+            told(
+                f.opened
+                    .platform
+                    .set_rotation_policy(&context, &f.caller, &vault("app"), &name, &wanted)
+                    .await,
+            )
+        })
+    }),
+    ("delete a key", |f| {
+        Box::pin(async move {
+            let context = f.opened.context();
+            told(f.opened.platform.delete_key(&context, &f.caller, &vault("app"), &object("signer")).await)
+        })
+    }),
+    ("recover a key", |f| {
+        Box::pin(async move {
+            let context = f.opened.context();
+            told(f.opened.platform.recover_key(&context, &f.caller, &vault("app"), &object("away")).await)
+        })
+    }),
+    ("purge a key", |f| {
+        Box::pin(async move {
+            let context = f.opened.context();
+            told(f.opened.platform.purge_key(&context, &f.caller, &vault("app"), &object("away")).await)
+        })
+    }),
+    ("restore a key", |f| {
+        Box::pin(async move {
+            let context = f.opened.context();
+            told(f.opened.platform.restore_key(&context, &f.caller, &vault("spare"), &f.key_blob).await)
         })
     }),
     ("make a group", |f| {

@@ -11,6 +11,7 @@ use prost::Message;
 use uuid::Uuid;
 use vouchsafe_crypto::SecretBytes;
 use vouchsafe_crypto::jose::{Algorithm, KeyKind, SigningKey};
+use vouchsafe_crypto::keys::{KeySpec, PublicKey};
 use vouchsafe_crypto::x509::Certificate;
 use vouchsafe_domain::access::assignment::{PrincipalType, RoleAssignment};
 use vouchsafe_domain::access::built_in;
@@ -30,7 +31,10 @@ use vouchsafe_domain::resource::scope::Scope;
 use vouchsafe_domain::resource::{ResourceGroup, Sku, Subscription, Vault};
 use vouchsafe_domain::time::Timestamp;
 use vouchsafe_domain::token::{KeyState, TenantKey};
-use vouchsafe_domain::vault::{Attributes, DeletedSecret, SecretHead, SecretVersion};
+use vouchsafe_domain::vault::{
+    Attributes, DeletedKey, DeletedSecret, KeyAttributes, KeyHead, KeyOperation, KeyVersion, LifetimeAction,
+    LifetimeTrigger, ReleasePolicy, RotationAction, RotationPolicy, SecretHead, SecretVersion, Span,
+};
 use vouchsafe_testkit::golden;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/records.txt");
@@ -216,7 +220,8 @@ fn control_plane() -> Vec<Sample> {
             &ResourceGroup { subscription, name: group, location: "local".to_owned(), tags: tags() },
         ),
         noun("Vault", &vault),
-        noun("DeletedVault", &Vault { deleted: Some(at(5)), ..vault }),
+        noun("DeletedVault", &Vault { deleted: Some(at(5)), ..vault.clone() }),
+        noun("Vault with keys in an HSM", &Vault { sku: Sku::Premium, ..vault }),
         noun("Identity", &identity),
         noun(
             "Identity without bindings",
@@ -240,6 +245,98 @@ fn control_plane() -> Vec<Sample> {
         noun("SigningKey next", &key(KeyState::Next)),
         noun("SigningKey current", &key(KeyState::Current)),
         noun("SigningKey retained", &key(KeyState::Retained)),
+    ]
+}
+
+fn keys() -> Vec<Sample> {
+    let attributes = KeyAttributes {
+        disabled: true,
+        not_before: Some(at(1)),
+        expires: Some(at(2)),
+        exportable: true,
+        tags: tags(),
+    };
+    let bare = KeyVersion {
+        version: ObjectVersion(id(30)),
+        spec: KeySpec::Oct256,
+        in_token: false,
+        operations: vec![],
+        public: None,
+        attributes: KeyAttributes::default(),
+        release_policy: None,
+        managed: false,
+        created: at(3),
+        updated: at(4),
+    };
+    let release_policy = ReleasePolicy {
+        content_type: Some("application/json".to_owned()),
+        data: b"{}".to_vec(),
+        immutable: true,
+    };
+    let full = KeyVersion {
+        version: ObjectVersion(id(31)),
+        spec: KeySpec::P256,
+        in_token: true,
+        operations: KeyOperation::ALL.to_vec(),
+        public: Some(PublicKey::Ec { curve: KeySpec::P256, x: vec![1; 32], y: vec![2; 32] }),
+        attributes,
+        release_policy: Some(release_policy),
+        managed: true,
+        ..bare.clone()
+    };
+    let rsa = KeyVersion {
+        spec: KeySpec::Rsa2048,
+        operations: KeyOperation::usual(KeySpec::Rsa2048),
+        public: Some(PublicKey::Rsa { n: vec![0xc5; 256], e: vec![1, 0, 1] }),
+        ..bare.clone()
+    };
+    let head = KeyHead { name: ObjectName::parse("Signing-Key").expect("a name"), current: rsa.clone() };
+    let deleted = |purging| DeletedKey { head: head.clone(), deleted: at(5), purge_due: at(6), purging };
+    let span = |raw| Span::parse(raw).expect("a duration");
+    let policy = RotationPolicy {
+        actions: vec![
+            LifetimeAction {
+                trigger: LifetimeTrigger::AfterCreate(span("P18M")),
+                action: RotationAction::Rotate,
+            },
+            LifetimeAction {
+                trigger: LifetimeTrigger::BeforeExpiry(span("P30D")),
+                action: RotationAction::Notify,
+            },
+        ],
+        expiry: Some(span("P2Y")),
+        created: at(7),
+        updated: at(8),
+        notified: Some(ObjectVersion(id(31))),
+    };
+    let no_policy = RotationPolicy { actions: vec![], expiry: None, notified: None, ..policy.clone() };
+    let carried = |name: &str| record::ObjectBackup {
+        name: name.to_owned(),
+        current: id(31).as_bytes().to_vec(),
+        versions: vec![record::BackupVersion {
+            attributes: Some(Encode::encode(&full)),
+            value: b"key".to_vec(),
+        }],
+        ..record::ObjectBackup::default()
+    };
+    let extra = record::BackupExtra { kind: 26, record: Encode::encode(&policy) };
+    let backup = record::ObjectBackup {
+        companions: vec![carried("Companion")],
+        extras: vec![extra],
+        ..carried("Signing-Key")
+    };
+    let managed = SecretVersion { managed: true, ..version(32, Attributes::default()) };
+    vec![
+        noun("Key", &head),
+        noun("DeletedKey", &deleted(false)),
+        noun("DeletedKey being purged", &deleted(true)),
+        noun("KeyVersion", &full),
+        noun("KeyVersion without attributes", &bare),
+        noun("KeyVersion of RSA", &rsa),
+        noun("KeyRotationPolicy", &policy),
+        noun("KeyRotationPolicy without actions", &no_policy),
+        message("KeyBackup", &backup),
+        noun("SecretVersion of a certificate", &managed),
     ]
 }
 
@@ -271,6 +368,7 @@ fn samples() -> Vec<Sample> {
         noun("SecretVersion without attributes", &version(22, Attributes::default())),
         message("SecretBackup", &backup),
     ]);
+    samples.extend(keys());
     samples
 }
 
@@ -312,7 +410,7 @@ fn a_field_of_a_later_version_is_passed_over_and_an_incomplete_record_is_an_erro
                 assert_ne!(again, sample.bytes, "{} cut to {length}", sample.kind);
             }
         }
-        let without_ids = ["Epoch", "TlsAuthority", "VaultName", "SecretBackup"];
+        let without_ids = ["Epoch", "TlsAuthority", "VaultName", "SecretBackup", "KeyBackup"];
         let is_plain = without_ids.contains(&sample.kind);
         assert_eq!((sample.recode)(&[]).is_err(), !is_plain, "{} of nothing", sample.kind);
     }

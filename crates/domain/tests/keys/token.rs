@@ -1,0 +1,381 @@
+//! Keys in a token that can be slow to answer, lose its keys or not be there: what is made and not stored is destroyed,
+//! what is purged is gone from the token, and nothing is ever done in software instead.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use vouchsafe_crypto::keys::{
+    CiphertextParts, Encrypted, EncryptionAlgorithm, KeySpec, PrivateKey, SignatureAlgorithm,
+};
+use vouchsafe_crypto::{Reason, SecretBytes};
+use vouchsafe_domain::Fault;
+use vouchsafe_domain::audit::{Outcome, Phase};
+use vouchsafe_domain::ports::Log;
+use vouchsafe_domain::ports::hsm::{ByokBlob, HeldKey, Hsm, HsmError, KeyRef};
+use vouchsafe_domain::resource::{self, Sku, VaultToPut};
+use vouchsafe_domain::vault::{Error, KeyOperation, KeyToCreate, WrappedKey};
+use vouchsafe_testkit::faulty_store::CommitFault;
+use vouchsafe_testkit::world::InMemory;
+
+use super::{App, object, to_create, vault_name};
+
+/// A token that keeps its keys to itself: the store gets a number.
+#[derive(Default)]
+pub struct Token {
+    keys: Mutex<BTreeMap<Vec<u8>, (KeySpec, SecretBytes)>>,
+    made: AtomicU64,
+    away: AtomicBool,
+    locked: AtomicBool,
+}
+
+impl Token {
+    fn answers(&self) -> Result<(), HsmError> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(HsmError::Unavailable { retry_after_seconds: 3 });
+        }
+        if self.locked.load(Ordering::SeqCst) { Err(HsmError::Locked) } else { Ok(()) }
+    }
+
+    fn key(&self, key: &KeyRef<'_>) -> Result<PrivateKey, HsmError> {
+        self.answers()?;
+        let keys = self.keys.lock().expect("a lock");
+        let (spec, material) = keys.get(key.material.expose(Reason::Test)).ok_or(HsmError::NotFound)?;
+        PrivateKey::from_material(*spec, material).map_err(|_| HsmError::Mismatch)
+    }
+
+    fn hold(&self, key: &PrivateKey) -> HeldKey {
+        let number = self.made.fetch_add(1, Ordering::SeqCst);
+        let handle = format!("handle {number}").into_bytes();
+        self.keys.lock().expect("a lock").insert(handle.clone(), (key.spec(), key.to_material()));
+        HeldKey { public: key.public(), material: SecretBytes::new(handle) }
+    }
+
+    /// How many keys are in it.
+    fn count(&self) -> usize {
+        self.keys.lock().expect("a lock").len()
+    }
+}
+
+#[async_trait]
+impl Hsm for Token {
+    fn holds(&self, spec: KeySpec) -> bool {
+        spec != KeySpec::P256K
+    }
+
+    async fn generate(&self, spec: KeySpec) -> Result<HeldKey, HsmError> {
+        self.answers()?;
+        Ok(self.hold(&PrivateKey::generate(spec)))
+    }
+
+    async fn import(&self, key: PrivateKey) -> Result<HeldKey, HsmError> {
+        self.answers()?;
+        Ok(self.hold(&key))
+    }
+
+    /// The wrapping is the adapters' business: here it is enough who unwraps.
+    async fn import_wrapped(
+        &self,
+        exchange: &KeyRef<'_>,
+        _: &ByokBlob,
+        spec: KeySpec,
+    ) -> Result<HeldKey, HsmError> {
+        self.key(exchange)?;
+        Ok(self.hold(&PrivateKey::generate(spec)))
+    }
+
+    async fn sign(
+        &self,
+        key: &KeyRef<'_>,
+        alg: SignatureAlgorithm,
+        digest: &[u8],
+    ) -> Result<Vec<u8>, HsmError> {
+        self.key(key)?.sign(alg, digest).map_err(|_| HsmError::Refused("misuse"))
+    }
+
+    async fn verify(
+        &self,
+        key: &KeyRef<'_>,
+        alg: SignatureAlgorithm,
+        digest: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, HsmError> {
+        self.key(key)?.verify(alg, digest, signature).map_err(|_| HsmError::Refused("misuse"))
+    }
+
+    async fn encrypt(
+        &self,
+        key: &KeyRef<'_>,
+        alg: EncryptionAlgorithm,
+        plaintext: &[u8],
+        iv: Option<&[u8]>,
+        aad: Option<&[u8]>,
+    ) -> Result<Encrypted, HsmError> {
+        self.key(key)?.encrypt(alg, plaintext, iv, aad).map_err(|_| HsmError::Refused("misuse"))
+    }
+
+    async fn decrypt(
+        &self,
+        key: &KeyRef<'_>,
+        alg: EncryptionAlgorithm,
+        parts: &CiphertextParts<'_>,
+    ) -> Result<SecretBytes, HsmError> {
+        self.key(key)?.decrypt(alg, parts).map_err(|_| HsmError::Refused("misuse"))
+    }
+
+    async fn backup(&self, key: &KeyRef<'_>) -> Result<SecretBytes, HsmError> {
+        self.key(key)?;
+        Ok(SecretBytes::new(key.material.expose(Reason::Test).to_vec()))
+    }
+
+    async fn restore(&self, spec: KeySpec, blob: &SecretBytes) -> Result<HeldKey, HsmError> {
+        let key = self.key(&KeyRef { spec, material: blob })?;
+        Ok(HeldKey { public: key.public(), material: SecretBytes::new(blob.expose(Reason::Test).to_vec()) })
+    }
+
+    async fn destroy(&self, key: &KeyRef<'_>) -> Result<(), HsmError> {
+        self.answers()?;
+        self.keys.lock().expect("a lock").remove(key.material.expose(Reason::Test));
+        Ok(())
+    }
+
+    async fn random(&self, bytes: usize) -> Result<SecretBytes, HsmError> {
+        self.answers()?;
+        Ok(SecretBytes::new(vec![4; bytes]))
+    }
+
+    async fn healthy(&self) -> Result<(), HsmError> {
+        self.answers()
+    }
+}
+
+async fn with_token(seed: u64) -> (App, Arc<Token>) {
+    let token = Arc::new(Token::default());
+    let mut memory = InMemory::found(seed).await;
+    memory.token = Some(token.clone());
+    (App::over(memory).await, token)
+}
+
+fn in_token() -> KeyToCreate {
+    KeyToCreate { in_token: true, ..to_create(KeySpec::P256) }
+}
+
+impl App {
+    async fn sign_with(&self, name: &str) -> Result<Vec<u8>, Error> {
+        let (context, vault, algorithm) =
+            (self.opened.context(), &self.vault.name, SignatureAlgorithm::Es256);
+        let signed = self
+            .platform()
+            .sign(&context, &self.caller, vault, &object(name), None, algorithm, &[7; 32])
+            .await;
+        signed.map(|used| used.into_result())
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_a_token_is_used_there_and_never_in_software() {
+    let (app, token) = with_token(10).await;
+    let head = app.create("held", &in_token()).await.expect("a key");
+    assert!(head.current.in_token);
+    let signature = app.sign_with("held").await.expect("a signature");
+    let public = head.current.public.expect("a public half");
+    assert_eq!(public.verify(SignatureAlgorithm::Es256, &[7; 32], &signature), Ok(true));
+    for broken in [&token.away, &token.locked] {
+        broken.store(true, Ordering::SeqCst);
+        assert!(matches!(app.sign_with("held").await, Err(Error::Fault(Fault::Unavailable(_)))));
+        let made = app.create("another", &in_token()).await;
+        assert!(matches!(made, Err(Error::Fault(Fault::Unavailable(_)))));
+        // What the public half can do goes on, and so does software.
+        let (context, vault, name) = (app.opened.context(), &app.vault.name, object("held"));
+        let verified = app
+            .platform()
+            .verify(
+                &context,
+                &app.caller,
+                vault,
+                &name,
+                None,
+                SignatureAlgorithm::Es256,
+                &[7; 32],
+                &signature,
+            )
+            .await;
+        assert!(verified.expect("an answer").into_result());
+        broken.store(false, Ordering::SeqCst);
+    }
+    app.create("soft", &to_create(KeySpec::P256)).await.expect("a key");
+    // Somebody else's token: the key is not in it, and nothing answers in its place.
+    token.keys.lock().expect("a lock").clear();
+    assert!(matches!(app.sign_with("held").await, Err(Error::Fault(Fault::Broken(_)))));
+    // A server without the token: the same.
+    let mut memory = app.memory;
+    memory.token = None;
+    let app = App { opened: memory.open().await, memory, caller: app.caller, vault: app.vault };
+    assert!(matches!(app.sign_with("held").await, Err(Error::Fault(Fault::Unavailable(_)))));
+    assert!(matches!(app.create("another", &in_token()).await, Err(Error::BadParameter(_))));
+    app.sign_with("soft").await.expect("a signature");
+}
+
+#[tokio::test]
+async fn only_premium_vaults_have_keys_in_a_token() {
+    let (app, token) = with_token(11).await;
+    app.opened.put_vault(app.memory.home, "plain", &VaultToPut::default()).await;
+    let (context, plain) = (app.opened.context(), vault_name("plain"));
+    let refused =
+        app.platform().create_key(&context, &app.caller, &plain, &object("held"), &in_token()).await;
+    assert!(matches!(refused, Err(Error::BadParameter(_))));
+    assert_eq!(token.count(), 0);
+    let unheld = KeyToCreate { spec: KeySpec::P256K, ..in_token() };
+    assert!(matches!(app.create("held", &unheld).await, Err(Error::BadParameter(_))));
+    // A backup does not carry a token's key into a standard vault either.
+    app.create("held", &in_token()).await.expect("a key");
+    let blob = app.platform().backup_key(&context, &app.caller, &app.vault.name, &object("held")).await;
+    let blob = blob.expect("a backup").blob;
+    let restored = app.platform().restore_key(&context, &app.caller, &plain, &blob).await;
+    assert!(matches!(restored, Err(Error::BadParameter(_))));
+    // And the way back from premium is closed.
+    let (home, subscription) = (app.memory.home, app.opened.subscription(app.memory.home));
+    let wanted = VaultToPut { sku: Some(Sku::Standard), ..VaultToPut::default() };
+    let group = &app.vault.group;
+    let back = app
+        .platform()
+        .put_vault(&context, &app.caller, home, subscription, group, &app.vault.name, &wanted)
+        .await;
+    assert!(matches!(back, Err(resource::Error::Conflict(_))));
+}
+
+#[tokio::test]
+async fn a_key_that_did_not_get_into_the_store_is_not_left_in_the_token() {
+    let (app, token) = with_token(12).await;
+    // Somebody was faster, once: the key that was made is used by the second attempt.
+    app.opened.store.fail_commit(0, CommitFault::Conflict);
+    app.create("held", &in_token()).await.expect("a key");
+    assert_eq!(token.count(), 1);
+    // Always: it is destroyed.
+    for ahead in 0..64 {
+        app.opened.store.fail_commit(ahead, CommitFault::Conflict);
+    }
+    assert!(matches!(app.create("other", &in_token()).await, Err(Error::Fault(Fault::Contended))));
+    assert_eq!(token.count(), 1);
+    for (seed, fault, stored) in
+        [(13, CommitFault::NotApplied, false), (14, CommitFault::AppliedNotAcknowledged, true)]
+    {
+        let (app, token) = with_token(seed).await;
+        app.opened.store.fail_commit(0, fault);
+        assert!(app.create("held", &in_token()).await.is_err());
+        // Nobody knows whether it is needed: it stays, and the list says whether anything refers to it.
+        assert_eq!(token.count(), 1);
+        let handles = app.platform().token_handles().await.expect("a list");
+        assert_eq!(handles.len(), usize::from(stored));
+        assert_eq!(app.sign_with("held").await.is_ok(), stored);
+    }
+}
+
+#[tokio::test]
+async fn a_purge_destroys_in_the_token_and_goes_on_where_it_was_stopped() {
+    for (step, fault) in [
+        (None, None),
+        (Some(0), Some(CommitFault::NotApplied)),
+        (Some(0), Some(CommitFault::AppliedNotAcknowledged)),
+        (Some(1), Some(CommitFault::NotApplied)),
+        (Some(1), Some(CommitFault::AppliedNotAcknowledged)),
+    ] {
+        let (app, token) = with_token(15).await;
+        for _ in 0..3 {
+            app.create("held", &in_token()).await.expect("a key");
+        }
+        app.create("kept", &in_token()).await.expect("a key");
+        let (context, vault, name) = (app.opened.context(), &app.vault.name, object("held"));
+        app.platform().delete_key(&context, &app.caller, vault, &name).await.expect("a deleted key");
+        if let (Some(step), Some(fault)) = (step, fault) {
+            app.opened.store.fail_commit(step, fault);
+        }
+        let purged = app.platform().purge_key(&context, &app.caller, vault, &name).await;
+        assert_eq!(purged.is_ok(), step.is_none());
+        // The process dies; the next one finishes what was begun, and only that.
+        app.memory.log.crash();
+        let App { memory, caller, vault, .. } = app;
+        let app = App { opened: memory.open().await, memory, caller, vault };
+        let context = app.opened.context();
+        let recovered =
+            app.platform().recover_key(&context, &app.caller, &app.vault.name, &name).await.is_ok();
+        assert_eq!(
+            recovered,
+            (step, fault) == (Some(0), Some(CommitFault::NotApplied)),
+            "{step:?} {fault:?}"
+        );
+        if recovered {
+            app.sign_with("held").await.expect("all its keys are there");
+            continue;
+        }
+        app.platform().purge_due_keys(&context).await.expect("a tick");
+        assert_eq!(token.count(), 1, "{step:?} {fault:?}");
+        app.sign_with("kept").await.expect("a signature");
+        app.create("held", &in_token()).await.expect("a free name");
+    }
+}
+
+#[tokio::test]
+async fn a_purge_waits_for_its_token_and_a_restored_copy_keeps_the_key() {
+    let (app, token) = with_token(16).await;
+    let premium = VaultToPut { sku: Some(Sku::Premium), ..VaultToPut::default() };
+    app.opened.put_vault(app.memory.home, "other", &premium).await;
+    app.create("held", &in_token()).await.expect("a key");
+    let (context, vault, name) = (app.opened.context(), &app.vault.name, object("held"));
+    let platform = app.platform();
+    let blob = platform.backup_key(&context, &app.caller, vault, &name).await.expect("a backup").blob;
+    let other = vault_name("other");
+    platform.restore_key(&context, &app.caller, &other, &blob).await.expect("a restored key");
+    platform.delete_key(&context, &app.caller, vault, &name).await.expect("a deleted key");
+    platform.purge_key(&context, &app.caller, vault, &name).await.expect("a purge");
+    let sign =
+        platform.sign(&context, &app.caller, &other, &name, None, SignatureAlgorithm::Es256, &[7; 32]).await;
+    assert!(sign.is_ok(), "the copy lost its key");
+    platform.delete_key(&context, &app.caller, &other, &name).await.expect("a deleted key");
+    token.away.store(true, Ordering::SeqCst);
+    app.memory.log.flush().await.expect("a log");
+    let start = app.memory.log.entries().len();
+    let purged = platform.purge_key(&context, &app.caller, &other, &name).await;
+    assert!(matches!(purged, Err(Error::Fault(Fault::Unavailable(_)))));
+    app.memory.log.flush().await.expect("a log");
+    let outcomes: Vec<_> = app.memory.log.entries()[start..]
+        .iter()
+        .filter(|(_, entry)| entry.phase == Phase::Outcome)
+        .filter_map(|(_, entry)| entry.outcome)
+        .collect();
+    assert_eq!(outcomes, [Outcome::Done, Outcome::Failed], "marked, then not destroyed");
+    assert_eq!(token.count(), 1);
+    token.away.store(false, Ordering::SeqCst);
+    assert_eq!(platform.purge_due_keys(&context).await.expect("a tick"), 1);
+    assert_eq!(token.count(), 0);
+}
+
+#[tokio::test]
+async fn a_wrapped_key_is_unwrapped_by_a_key_of_the_token_that_may_do_nothing_else() {
+    let (app, token) = with_token(17).await;
+    let exchange = KeyToCreate {
+        spec: KeySpec::Rsa2048,
+        operations: Some(vec![KeyOperation::Import]),
+        ..in_token()
+    };
+    app.create("exchange", &exchange).await.expect("a key");
+    app.create("soft-exchange", &KeyToCreate { in_token: false, ..exchange }).await.expect("a key");
+    app.create("signer", &in_token()).await.expect("a key");
+    let import = async |name: &str, with: &str, wanted: KeyToCreate| {
+        let (context, vault, name) = (app.opened.context(), &app.vault.name, object(name));
+        let blob = ByokBlob::new(vec![1; 300]).expect("a blob");
+        let wrapped = WrappedKey { exchange: object(with), version: None, blob };
+        let done =
+            app.platform().import_wrapped_key(&context, &app.caller, vault, &name, &wanted, wrapped).await;
+        done.map(|(head, _)| head)
+    };
+    let soft = KeyToCreate { in_token: false, ..in_token() };
+    assert!(matches!(import("mine", "exchange", soft).await, Err(Error::BadParameter(_))));
+    assert!(matches!(import("mine", "none", in_token()).await, Err(Error::NotFound(..))));
+    assert!(matches!(import("mine", "soft-exchange", in_token()).await, Err(Error::BadParameter(_))));
+    assert!(matches!(import("mine", "signer", in_token()).await, Err(Error::KeyUnusable(..))));
+    assert_eq!(token.count(), 2);
+    assert!(import("mine", "exchange", in_token()).await.expect("a key").current.in_token);
+    app.sign_with("mine").await.expect("a signature");
+}
