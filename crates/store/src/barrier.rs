@@ -155,6 +155,39 @@ impl<E: Engine> Barrier<E> {
         .await
     }
 
+    /// Wraps the deployment's ring with the root that this barrier was opened under, if the one before still does.
+    pub(crate) async fn adopt_root(&self) -> Result<(), StoreError> {
+        self.wrap_with(&self.root).await
+    }
+
+    /// Wraps the deployment's ring with another root. This barrier is of no use afterwards.
+    pub(crate) async fn replace_root(&self, keys: &RootKeys) -> Result<(), StoreError> {
+        let (root, _) = keys.ring_keys().ok_or_else(short_key)?;
+        self.wrap_with(&root).await
+    }
+
+    async fn wrap_with(&self, root: &Kek) -> Result<(), StoreError> {
+        let place = self.places.own(Partition::Deployment, Own::Ring);
+        let stored = self.engine.get(&place.engine_key).await.map_err(store_error)?;
+        let stored = stored.ok_or_else(|| integrity(&place))?;
+        if open_record(root, &place, stored.revision, &stored.bytes).is_some() {
+            return Ok(());
+        }
+        let ring = self.open_ring(None, &place, &stored)?;
+        let bytes = seal_record(root, ROOT_VERSION, &place, stored.revision, &[], &ring.encode());
+        let batch = Batch {
+            expected: vec![(place.engine_key.clone(), Expected::At(stored.revision))],
+            puts: vec![Put { key: place.engine_key, revision: stored.revision, bytes }],
+            ..Batch::default()
+        };
+        self.engine.commit(batch).await.map_err(|error| match commit_error(error) {
+            CommitError::Store(error) => error,
+            CommitError::Conflict => {
+                StoreError::Unavailable("the deployment's key ring changed meanwhile".into())
+            }
+        })
+    }
+
     /// Replaces a ring by what `change` makes of it, while no commit is on its way.
     async fn change_ring(
         &self,

@@ -31,10 +31,16 @@ use crate::barrier::{Barrier, BarrierError};
 use crate::engine::EngineError;
 use crate::engine::sqlite::Sqlite;
 use crate::log::{self, FileLog, LogError, Signer};
-use crate::root::{RootKeyError, RootKeySource, RootKeys, RootRecord, sync_directory};
+use crate::root::{
+    ProviderKind, Recovery, RootKeyError, RootKeySource, RootKeys, RootRecord, ShareFile, sync_directory,
+};
 
 /// The file that holds a file provider's key, where nobody says otherwise.
 pub const ROOT_KEY_FILE: &str = "root.key";
+mod ceremony;
+
+pub use ceremony::Ceremony;
+
 const STORE_FILE: &str = "store.sqlite";
 const AUDIT_DIRECTORY: &str = "audit";
 const LOCK_FILE: &str = "lock";
@@ -157,6 +163,17 @@ pub fn initialise(
     engine: EngineKind,
     entropy: &dyn Entropy,
 ) -> Result<(), InitError> {
+    initialise_with(directory, source, None, engine, entropy).map(|_| ())
+}
+
+/// The same with a recovery quorum, whose shares are returned. They exist nowhere else.
+pub fn initialise_with(
+    directory: &Path,
+    source: &RootKeySource,
+    recovery: Option<&Recovery>,
+    engine: EngineKind,
+    entropy: &dyn Entropy,
+) -> Result<Vec<ShareFile>, InitError> {
     let EngineKind::Sqlite = engine;
     let file_error = |path: &Path| {
         let path = path.to_owned();
@@ -191,6 +208,10 @@ pub fn initialise(
         // So that the next attempt, with a passphrase that is long enough or a token that is there, finds it empty.
         let _ = std::fs::remove_file(directory.join(LOCK_FILE));
     })?;
+    let shares = match recovery {
+        Some(recovery) => record.add_recovery(&keys, ProviderKind::Recovery.as_str(), recovery, entropy)?,
+        None => Vec::new(),
+    };
     record.save(directory)?;
     let path = directory.join(STORE_FILE);
     let engine = Sqlite::create(&path).and_then(|()| Sqlite::open(&path, lock)).map_err(engine_error)?;
@@ -209,7 +230,8 @@ pub fn initialise(
         signer(&keys, id).ok_or_else(|| InitError::Internal("the log's key cannot be derived".into()))?;
     log::initialise(&directory.join(AUDIT_DIRECTORY), &signer)?;
     let parent = directory.parent().unwrap_or(Path::new("."));
-    sync_directory(directory).and_then(|()| sync_directory(parent)).map_err(file_error(directory))
+    sync_directory(directory).and_then(|()| sync_directory(parent)).map_err(file_error(directory))?;
+    Ok(shares)
 }
 
 /// Opens a deployment: takes the lock, proves the root key and the log, or says what is wrong.
@@ -218,6 +240,14 @@ pub async fn open(
     source: &RootKeySource,
     clock: Arc<dyn Clock>,
 ) -> Result<Deployment, OpenError> {
+    Ok(open_with(directory, source, clock).await?.deployment)
+}
+
+async fn open_with(
+    directory: &Path,
+    source: &RootKeySource,
+    clock: Arc<dyn Clock>,
+) -> Result<Ceremony, OpenError> {
     let path = directory.join(STORE_FILE);
     if !path.exists() {
         return Err(OpenError::Absent(path));
@@ -229,7 +259,8 @@ pub async fn open(
         return Err(OpenError::Exposed { path: directory.to_owned(), mode });
     }
     let lock = take_lock(directory, false)?;
-    let keys = match RootRecord::load(directory)? {
+    let mut record = RootRecord::load(directory)?;
+    let mut keys = match &record {
         Some(record) => record.open(directory, source)?,
         // The layout before records: the file or credential holds the root key itself.
         None => RootKeys::of(source.load()?),
@@ -237,6 +268,13 @@ pub async fn open(
     let engine = Sqlite::open(&path, Arc::clone(&lock)).map_err(engine_error)?;
     let barrier = Barrier::open_under(engine, &keys).await?;
     let id = barrier.deployment();
+    if let Some(record) = record.as_mut().filter(|_| keys.is_between_roots()) {
+        // A replacement of the root was broken off: its last two steps.
+        barrier.adopt_root().await.map_err(BarrierError::from)?;
+        record.settle(&keys)?;
+        record.save(directory)?;
+        keys = record.open(directory, source)?;
+    }
     let anchor = match barrier.get(&anchor_key()).await.map_err(BarrierError::from)? {
         None => None,
         Some(record) => match std::str::from_utf8(record.value.expose(Reason::Record)) {
@@ -259,7 +297,16 @@ pub async fn open(
     let backup_key =
         keys.backup().ok_or_else(|| OpenError::Internal("the backup key cannot be derived".into()))?;
     let barrier = Arc::new(barrier);
-    Ok(Deployment { store: barrier.clone(), keys: barrier, log: Arc::new(log), backup_key, id })
+    let deployment =
+        Deployment { store: barrier.clone(), keys: barrier.clone(), log: Arc::new(log), backup_key, id };
+    Ok(Ceremony {
+        directory: directory.to_owned(),
+        deployment,
+        barrier,
+        record,
+        keys,
+        source: source.clone(),
+    })
 }
 
 fn anchor_key() -> Key {

@@ -2,7 +2,7 @@
 //!
 //! The deployment's root key is random and lies nowhere in the clear. The [`record`] in the data directory holds it once
 //! per provider, each time sealed under a key that only that provider gives: a [key file or systemd credential](file),
-//! a [passphrase](passphrase), a key in a [token](wrapper). Any one of them opens the deployment, so one can start it
+//! a [passphrase](passphrase), a key in a [token](wrapper), a [TPM](tpm), a [quorum of custodians](quorum). Any one of them opens the deployment, so one can start it
 //! unattended while another is kept for the day when the first is lost.
 //!
 //! A deployment without a record is of the first layout: its key file or credential holds the root key itself. A key is
@@ -20,11 +20,15 @@ use vouchsafe_crypto::envelope::{Kek, derive};
 
 pub mod file;
 pub mod passphrase;
+pub mod quorum;
 pub mod record;
+pub mod tpm;
 pub mod wrapper;
 
 pub use passphrase::{Cost, Passphrase};
+pub use quorum::{Custodian, OpenedShare, Recovery, ShareFile, Shares};
 pub use record::{Provider, ProviderKind, RootRecord};
+pub use tpm::TpmSource;
 pub use wrapper::{RootWrapper, WrapError};
 
 /// One place that the root key can come from, for opening and for sealing.
@@ -38,6 +42,10 @@ pub enum RootKeySource {
     Passphrase(Passphrase),
     /// A key that never leaves a token.
     Token(Arc<dyn RootWrapper>),
+    /// A key that a TPM 2.0 unseals.
+    Tpm(TpmSource),
+    /// The shares of a recovery quorum. For opening only.
+    Quorum(Shares),
 }
 
 impl RootKeySource {
@@ -48,6 +56,8 @@ impl RootKeySource {
             Self::SystemdCredential(..) => ProviderKind::Systemd,
             Self::Passphrase(_) => ProviderKind::Passphrase,
             Self::Token(_) => ProviderKind::Pkcs11,
+            Self::Tpm(_) => ProviderKind::Tpm,
+            Self::Quorum(_) => ProviderKind::Recovery,
         }
     }
 }
@@ -61,6 +71,8 @@ impl fmt::Debug for RootKeySource {
             }
             Self::Passphrase(_) => f.write_str("Passphrase"),
             Self::Token(token) => f.debug_tuple("Token").field(&token.describe()).finish(),
+            Self::Tpm(tpm) => tpm.fmt(f),
+            Self::Quorum(shares) => f.debug_tuple("Quorum").field(shares).finish(),
         }
     }
 }
@@ -131,6 +143,13 @@ struct Carried {
     backup: SecretBytes,
 }
 
+impl Carried {
+    fn bytes(&self) -> SecretBytes {
+        let parts = [&self.names, &self.audit, &self.backup];
+        SecretBytes::new(parts.map(|part| part.expose(vouchsafe_crypto::Reason::Record)).concat())
+    }
+}
+
 impl RootKeys {
     /// The keys of a deployment whose root was never replaced: all are derived from it.
     pub fn of(root: Kek) -> Self {
@@ -140,6 +159,16 @@ impl RootKeys {
             backup: derive(&root, "object backup"),
         };
         Self { root, previous: None, carried }
+    }
+
+    /// Another root, with everything that stays kept under it, until the ring is under it too.
+    fn replaced_by(self, root: Kek) -> Self {
+        Self { root, previous: Some(self.root), carried: self.carried }
+    }
+
+    /// Whether a replacement of the root has not been finished.
+    pub(crate) fn is_between_roots(&self) -> bool {
+        self.previous.is_some()
     }
 
     /// The root key itself.

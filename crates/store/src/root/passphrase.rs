@@ -59,7 +59,8 @@ impl Passphrase {
         self.cost
     }
 
-    pub(super) fn ask(&self) -> Result<SecretString, String> {
+    /// Asks.
+    pub fn ask(&self) -> Result<SecretString, String> {
         (self.ask)().map_err(|error| format!("the passphrase cannot be read: {error}"))
     }
 }

@@ -17,6 +17,8 @@ use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::ports::Entropy;
 
 use super::passphrase::{self, Cost, SALT_BYTES};
+use super::quorum::{Quorum, Recovery, ShareFile};
+use super::tpm::{self, Sealed};
 use super::{Carried, RootKeyError, RootKeySource, RootKeys, sync_directory};
 
 /// The record's name in the data directory.
@@ -41,6 +43,10 @@ pub enum ProviderKind {
     Passphrase,
     /// A key in a PKCS#11 token.
     Pkcs11,
+    /// A TPM 2.0.
+    Tpm,
+    /// A quorum of custodians.
+    Recovery,
 }
 
 impl ProviderKind {
@@ -51,12 +57,14 @@ impl ProviderKind {
             Self::Systemd => "systemd",
             Self::Passphrase => "passphrase",
             Self::Pkcs11 => "pkcs11",
+            Self::Tpm => "tpm",
+            Self::Recovery => "recovery",
         }
     }
 
     /// Whether a server can start with it while nobody is there.
     pub fn is_unattended(self) -> bool {
-        matches!(self, Self::File | Self::Systemd | Self::Pkcs11)
+        matches!(self, Self::File | Self::Systemd | Self::Pkcs11 | Self::Tpm)
     }
 }
 
@@ -115,6 +123,14 @@ pub(super) enum Parameters {
         key: String,
         wrapped: Hex,
     },
+    Tpm {
+        public: Hex,
+        private: Hex,
+        pcrs: Vec<u8>,
+    },
+    Recovery {
+        quorum: Quorum,
+    },
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -152,6 +168,35 @@ impl RootRecord {
             previous: None,
             proof: Hex::default(),
         }
+    }
+
+    /// The record of a deployment of the layout before records: what held the root itself becomes the first provider, and
+    /// opens an envelope like any other.
+    pub(crate) fn adopt(
+        directory: &Path,
+        deployment: [u8; 16],
+        keys: &RootKeys,
+        source: &RootKeySource,
+    ) -> Result<Self, RootKeyError> {
+        let parameters = match source {
+            RootKeySource::KeyFile(path) => {
+                Parameters::File { path: path.strip_prefix(directory).unwrap_or(path).to_owned() }
+            }
+            RootKeySource::SystemdCredential(credential, _) => {
+                Parameters::Systemd { credential: credential.clone() }
+            }
+            other => {
+                return Err(RootKeyError::Refused(format!(
+                    "a `{}` provider holds no root key",
+                    other.kind()
+                )));
+            }
+        };
+        let (kek, name) = (source.load()?, source.kind().as_str());
+        let mut record = Self::new(deployment);
+        let failed = |problem| RootKeyError::Provider { provider: name.to_owned(), problem };
+        record.enter(keys, name, parameters, &kek).map_err(failed)?;
+        Ok(record)
     }
 
     /// Reads the record of a data directory; nothing if the deployment is of the layout before records.
@@ -258,6 +303,88 @@ impl RootRecord {
         self.enter(keys, name, parameters, &kek).map_err(failed)
     }
 
+    /// Sets up a recovery quorum. The shares are for its custodians; the record still has to be saved, after them.
+    pub fn add_recovery(
+        &mut self,
+        keys: &RootKeys,
+        name: &str,
+        recovery: &Recovery,
+        entropy: &dyn Entropy,
+    ) -> Result<Vec<ShareFile>, RootKeyError> {
+        self.admit(name)?;
+        let failed = |problem| RootKeyError::Provider { provider: name.to_owned(), problem };
+        let (quorum, kek, files) = Quorum::set_up(recovery, &self.deployment.0, entropy).map_err(failed)?;
+        self.enter(keys, name, Parameters::Recovery { quorum }, &kek).map_err(failed)?;
+        Ok(files)
+    }
+
+    /// Seals another root key for every provider. Each has to be opened, with one of `sources`, but for quorums: those
+    /// get new shares, which are returned. The record still has to be saved, after them.
+    pub fn replace_root(
+        &mut self,
+        keys: RootKeys,
+        sources: &[RootKeySource],
+        entropy: &dyn Entropy,
+    ) -> Result<(RootKeys, Vec<ShareFile>), RootKeyError> {
+        if keys.is_between_roots() {
+            return Err(RootKeyError::Refused(
+                "the root key is being replaced already; open it once first".into(),
+            ));
+        }
+        let mut opened = Vec::new();
+        for entry in &self.providers {
+            let kek = match &entry.parameters {
+                Parameters::Recovery { .. } => None,
+                _ => Some(self.unlocked(entry, sources)?),
+            };
+            opened.push(kek);
+        }
+        let keys = keys.replaced_by(Kek::generate());
+        let entries = std::mem::take(&mut self.providers);
+        self.carried = Some(self.sealed_below(&keys, "carried", &keys.carried.bytes()));
+        self.previous = keys
+            .previous
+            .as_ref()
+            .map(|previous| self.sealed_below(&keys, "previous", &previous.to_secret()));
+        let mut files = Vec::new();
+        for (entry, kek) in entries.into_iter().zip(opened) {
+            let failed = |problem| RootKeyError::Provider { provider: entry.name.clone(), problem };
+            match (kek, &entry.parameters) {
+                (Some(kek), _) => {
+                    self.enter(&keys, &entry.name, entry.parameters.clone(), &kek).map_err(failed)?;
+                }
+                (None, Parameters::Recovery { quorum }) => {
+                    files.extend(self.add_recovery(&keys, &entry.name, &quorum.again(), entropy)?);
+                }
+                (None, _) => return Err(failed("it was not opened".into())),
+            }
+        }
+        Ok((keys, files))
+    }
+
+    /// Lets go of the root before this one: nothing is under it any more.
+    pub(crate) fn settle(&mut self, keys: &RootKeys) -> Result<(), RootKeyError> {
+        self.previous = None;
+        self.prove(keys)
+    }
+
+    /// The key of an entry, from whichever source opens it.
+    fn unlocked(&self, entry: &Entry, sources: &[RootKeySource]) -> Result<Kek, RootKeyError> {
+        let mut problem = format!("say how to open it, or remove it first ({})", entry.parameters.kind());
+        for source in sources.iter().filter(|source| source.kind() == entry.parameters.kind()) {
+            match self.key_of(entry, source) {
+                Ok(kek) if open(&kek, &self.aad(entry), &entry.sealed.0).is_ok() => return Ok(kek),
+                Ok(_) => problem = wrong_key(entry),
+                Err(why) => problem = why,
+            }
+        }
+        Err(RootKeyError::Provider { provider: entry.name.clone(), problem })
+    }
+
+    fn sealed_below(&self, keys: &RootKeys, what: &str, secret: &SecretBytes) -> Hex {
+        Hex(seal(keys.root(), &self.below(what), secret.expose(Reason::Record)))
+    }
+
     /// Whether a provider of this name may be added.
     fn admit(&self, name: &str) -> Result<(), RootKeyError> {
         let word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -323,6 +450,14 @@ impl RootRecord {
                 let key = token.unwrap(&wrapped.0, &context).map_err(|error| error.to_string())?;
                 Kek::from_secret(key).ok_or_else(|| wrong_key(entry))
             }
+            (RootKeySource::Tpm(tpm), Parameters::Tpm { public, private, pcrs }) => {
+                let sealed = Sealed { public: public.0.clone(), private: private.0.clone() };
+                let key = tpm::unseal(tpm, &sealed, pcrs)?;
+                Kek::from_secret(key).ok_or_else(|| wrong_key(entry))
+            }
+            (RootKeySource::Quorum(shares), Parameters::Recovery { quorum }) => {
+                quorum.key(shares, &self.deployment.0)
+            }
             _ => Err("it is of another kind".to_owned()),
         }
     }
@@ -361,6 +496,15 @@ impl RootRecord {
                 let wrapped = wrapped.map_err(|error| failed(error.to_string()))?;
                 Ok((Parameters::Pkcs11 { key: token.describe(), wrapped: Hex(wrapped) }, kek))
             }
+            RootKeySource::Tpm(source) => {
+                let kek = Kek::generate();
+                let Sealed { public, private } = tpm::seal(source, &kek.to_secret()).map_err(failed)?;
+                let pcrs = source.pcrs.clone();
+                Ok((Parameters::Tpm { public: Hex(public), private: Hex(private), pcrs }, kek))
+            }
+            RootKeySource::Quorum(_) => Err(RootKeyError::Refused(
+                "a quorum is set up with the public keys of its custodians, not with shares".into(),
+            )),
         }
     }
 
@@ -441,11 +585,13 @@ impl Parameters {
             Self::Systemd { .. } => ProviderKind::Systemd,
             Self::Passphrase { .. } => ProviderKind::Passphrase,
             Self::Pkcs11 { .. } => ProviderKind::Pkcs11,
+            Self::Tpm { .. } => ProviderKind::Tpm,
+            Self::Recovery { .. } => ProviderKind::Recovery,
         }
     }
 
     fn starts_a_server(&self) -> bool {
-        true
+        self.kind() != ProviderKind::Recovery
     }
 
     fn describe(&self) -> String {
@@ -456,6 +602,9 @@ impl Parameters {
                 format!("Argon2id, {} MiB, {passes} passes, {lanes} lanes", memory_kib / 1024)
             }
             Self::Pkcs11 { key, .. } => format!("token key {key}"),
+            Self::Tpm { pcrs, .. } if pcrs.is_empty() => "TPM 2.0, bound to no PCR".to_owned(),
+            Self::Tpm { pcrs, .. } => format!("TPM 2.0, PCRs {pcrs:?}"),
+            Self::Recovery { quorum } => quorum.describe(),
         }
     }
 }

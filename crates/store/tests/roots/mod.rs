@@ -1,7 +1,10 @@
 //! Root key providers: each opens what it sealed and nothing else, and several open one deployment.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
+mod ceremonies;
 mod providers;
+#[cfg(feature = "tpm")]
+mod tpm;
 
 use std::path::Path;
 use std::sync::Arc;

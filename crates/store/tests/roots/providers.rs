@@ -153,3 +153,17 @@ fn a_deployment_of_the_layout_before_records_opens_with_the_key_in_its_file() {
     let error = run(opened(directory.path(), &file)).err().expect("there is no log").to_string();
     assert!(error.contains("log"), "the store opened, and only the log is missing: {error}");
 }
+
+#[cfg(not(feature = "tpm"))]
+#[test]
+fn a_program_without_tpm_support_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let tpm = RootKeySource::Tpm(vouchsafe_store::root::TpmSource { tcti: String::new(), pcrs: vec![] });
+    let refused = vouchsafe_store::initialise(
+        &directory.path().join("data"),
+        &tpm,
+        vouchsafe_store::EngineKind::Sqlite,
+        &Counting::default(),
+    );
+    assert!(refused.unwrap_err().to_string().contains("built without TPM support"));
+}
