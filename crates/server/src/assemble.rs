@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use vouchsafe_crypto::envelope::Kek;
 use vouchsafe_crypto::keys::KeySpec;
+use vouchsafe_domain::audit::{Entry, Outcome, Subject, Trail};
 use vouchsafe_domain::directory::{TenantDomain, TenantToFound, found_first_tenant};
 use vouchsafe_domain::ids::TenantId;
 use vouchsafe_domain::listener::ListenerAuthority;
@@ -18,8 +19,9 @@ use vouchsafe_domain::token::audience::ServiceNames;
 use vouchsafe_domain::{Fault, KeyHolders, Platform, Settings};
 use vouchsafe_hsm::pkcs11::OpenError as TokenError;
 use vouchsafe_hsm::{KeyPool, Pkcs11Hsm, SoftwareKeys, TokenSettings};
+use vouchsafe_store::deployment::{Ceremony, initialise_with};
 use vouchsafe_store::log::FileLog;
-use vouchsafe_store::root::RootKeySource;
+use vouchsafe_store::root::{Recovery, RootKeySource, ShareFile};
 use vouchsafe_store::{EngineKind, InitError, OpenError};
 use vouchsafe_wire::admin::Endpoints;
 
@@ -34,6 +36,7 @@ use crate::http::{Handler, Parts, Readiness, Service, admin, arm, keyvault, node
 use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::listen::{AdminSocket, Doors, Drained, SocketError};
+use crate::rekeying::Rekeying;
 use crate::telemetry::Telemetry;
 use crate::tls::authority::{Authority, CaMaterial};
 use crate::tls::files::CertificateFiles;
@@ -168,12 +171,13 @@ pub fn routes() -> Vec<Route<Handler<App>>> {
 pub async fn initialise(
     data: &std::path::Path,
     root_key: &RootKeySource,
+    recovery: Option<&Recovery>,
     first: &FirstTenant,
-) -> Result<TenantId, StartError> {
+) -> Result<(TenantId, Vec<ShareFile>), StartError> {
     let domain = TenantDomain::parse(&first.domain)
         .map_err(|error| StartError::Name { name: first.domain.clone(), problem: error.to_string() })?;
     let (clock, entropy) = (SystemClock, SystemEntropy);
-    vouchsafe_store::initialise(data, root_key, EngineKind::default(), &entropy)?;
+    let shares = initialise_with(data, root_key, recovery, EngineKind::default(), &entropy)?;
     let deployment = vouchsafe_store::open(data, root_key, Arc::new(clock)).await?;
     let now = clock.now();
     let wanted =
@@ -183,7 +187,24 @@ pub async fn initialise(
     // Last, so that a deployment without it is known to be unfinished.
     let authority = ListenerAuthority { certificate: material.certificate_der, key: material.key_pkcs8 };
     authority.keep(&*deployment.store).await?;
-    Ok(tenant)
+    Ok((tenant, shares))
+}
+
+/// Opens a deployment for a ceremony, while no server runs, and records what is about to be done to it.
+pub async fn ceremony(
+    data: &std::path::Path,
+    root_key: &RootKeySource,
+    action: &str,
+    reason: &str,
+) -> Result<Ceremony, StartError> {
+    let (clock, entropy) = (SystemClock, SystemEntropy);
+    let ceremony = Ceremony::begin(data, root_key, Arc::new(clock)).await?;
+    let trail = Trail::new(ceremony.deployment.log.clone());
+    let subject = Subject { by: "kernel".to_owned(), ..Subject::default() };
+    let mut entry = Entry::new(entropy.uuid(), subject, action, "/", clock.now());
+    entry.from = Some(format!("uid {} pid {}", rustix::process::getuid().as_raw(), std::process::id()));
+    trail.record(entry.outcome(Outcome::Done, Some(reason))).await?;
+    Ok(ceremony)
 }
 
 /// Opens a deployment and starts to serve it.
@@ -241,6 +262,15 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     };
 
     let readiness = Arc::new(Readiness::default());
+    let stop = CancellationToken::new();
+    let rekeying = Rekeying::new(
+        platform.clone(),
+        deployment.keys.clone(),
+        clock.clone(),
+        entropy.clone(),
+        stop.clone(),
+    );
+    rekeying.resume().await?;
     let telemetry = Arc::new(Telemetry::new(env!("CARGO_PKG_VERSION"), |_| {}));
     let app = Arc::new(App {
         platform: platform.clone(),
@@ -250,6 +280,7 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
         readiness: readiness.clone(),
         endpoints: endpoints.clone(),
         started_at: now.rfc3339(),
+        rekeying: Some(rekeying),
     });
     let service = Arc::new(Service::new(Parts {
         app,
@@ -266,7 +297,6 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     let doors = Doors::new(service);
     doors.open_admin(AdminSocket::bind(&admin_socket).await?);
     doors.open_tls(listener, tls.server_config());
-    let stop = CancellationToken::new();
     let jobs = Arc::new(Jobs { platform, deployment, tls, clock, entropy });
     let jobs = tokio::spawn(jobs.run(stop.clone()));
     tokio::spawn(stop.clone().run_until_cancelled_owned(pool.keep_filled()));

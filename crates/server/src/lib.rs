@@ -9,5 +9,6 @@ pub mod http;
 pub mod jobs;
 pub mod limits;
 pub mod listen;
+pub mod rekeying;
 pub mod telemetry;
 pub mod tls;

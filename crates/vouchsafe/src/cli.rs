@@ -79,6 +79,13 @@ pub enum Command {
     /// Read and verify the audit log
     #[command(subcommand)]
     Audit(Audit),
+    /// Change who can open a deployment, or the keys under which it is kept
+    #[command(subcommand)]
+    Rekey(Rekey),
+    /// Open a deployment with a quorum of its custodians and set up a new provider of its root key
+    Recover(Recover),
+    /// Decrypt one's own recovery share, to be carried to the ceremony
+    OpenShare(OpenShare),
     /// Find out what is wrong
     Doctor,
     /// Print the completion script of a shell
@@ -97,8 +104,9 @@ impl Command {
 
 #[derive(Args, Clone, Debug)]
 pub struct RootKey {
-    /// Where the root key is: `file:PATH`, or `credential:NAME` for one that systemd provides
-    #[arg(long, value_name = "SOURCE", env = "VOUCHSAFE_ROOT_KEY")]
+    /// What opens the root key: `file:PATH`, `systemd:NAME`, `passphrase`, `passphrase:FILE`, `tpm` or `tpm:TCTI`; if not
+    /// given, what the deployment's record names
+    #[arg(long, visible_alias = "root", value_name = "SOURCE", env = "VOUCHSAFE_ROOT_KEY")]
     pub root_key: Option<String>,
 }
 
@@ -115,6 +123,132 @@ pub struct HsmToken {
     pub pkcs11_pin_file: Option<PathBuf>,
 }
 
+#[derive(Args, Clone, Debug)]
+pub struct TpmPcrs {
+    /// Bind a TPM's key to these PCRs of its SHA-256 bank, as they are now
+    #[arg(long, value_name = "PCRS", value_delimiter = ',')]
+    pub tpm_pcrs: Vec<u8>,
+}
+
+/// A recovery quorum to be set up.
+#[derive(Args, Clone, Debug)]
+pub struct Quorum {
+    /// How many custodians it takes to recover
+    #[arg(long, value_name = "K", requires = "custodian")]
+    pub recovery_threshold: Option<u8>,
+    /// How many custodians there are, to be sure that none was forgotten
+    #[arg(long, value_name = "N", requires = "custodian")]
+    pub recovery_shares: Option<usize>,
+    /// A custodian's certificate or RSA public key, in PEM; once for each
+    #[arg(long, value_name = "FILE", requires = "recovery_threshold")]
+    pub custodian: Vec<PathBuf>,
+    /// Where to write the encrypted shares
+    #[arg(long, value_name = "DIR", default_value = "recovery-shares")]
+    pub shares_dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Rekey {
+    /// Add, remove or list what can open the root key; the server must be stopped
+    #[command(subcommand)]
+    RootProvider(RootProvider),
+    /// Replace the root key; the server must be stopped
+    Root {
+        #[command(flatten)]
+        deployment: Deployment,
+        /// What opens each of the other providers, which will open the new root key; may be repeated
+        #[arg(long = "with", value_name = "SOURCE")]
+        with: Vec<String>,
+        /// Where to write new encrypted shares, if there is a recovery quorum
+        #[arg(long, value_name = "DIR", default_value = "recovery-shares")]
+        shares_dir: PathBuf,
+    },
+    /// Give every tenant and vault a new wrapping key and seal every record under it, while the server runs
+    Kek {
+        /// Only show how far it is
+        #[arg(long)]
+        status: bool,
+        /// Do not wait until it is done
+        #[arg(long)]
+        no_wait: bool,
+    },
+}
+
+/// A deployment that no server uses, and what opens it.
+#[derive(Args, Clone, Debug)]
+pub struct Deployment {
+    /// The deployment's directory
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    pub data: PathBuf,
+    #[command(flatten)]
+    pub root_key: RootKey,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RootProvider {
+    /// List what can open the root key
+    List {
+        /// The deployment's directory
+        #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+        data: PathBuf,
+    },
+    /// Add a provider, or a recovery quorum
+    Add {
+        /// The new provider: as for `--root-key`
+        #[arg(required_unless_present = "custodian")]
+        source: Option<String>,
+        #[command(flatten)]
+        deployment: Deployment,
+        /// What to call it; its kind if not given
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        #[command(flatten)]
+        tpm: TpmPcrs,
+        #[command(flatten)]
+        quorum: Quorum,
+    },
+    /// Remove a provider
+    Remove {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        deployment: Deployment,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct Recover {
+    /// The deployment's directory
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    pub data: PathBuf,
+    /// A share that its custodian decrypted; once for each
+    #[arg(long = "share", value_name = "FILE", required = true)]
+    pub shares: Vec<PathBuf>,
+    /// The new provider: as for `--root-key`
+    #[arg(long, value_name = "SOURCE")]
+    pub to: String,
+    /// What to call it; its kind if not given
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Remove this provider, which is lost; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub remove: Vec<String>,
+    #[command(flatten)]
+    pub tpm: TpmPcrs,
+}
+
+#[derive(Args, Debug)]
+pub struct OpenShare {
+    /// The encrypted share
+    pub share: PathBuf,
+    /// The custodian's private key: RSA, PKCS #8, PEM
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// The new file for the decrypted share
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
 #[derive(Args, Debug)]
 pub struct Init {
     /// The directory to make; it must not exist or be empty
@@ -122,6 +256,10 @@ pub struct Init {
     pub data: PathBuf,
     #[command(flatten)]
     pub root_key: RootKey,
+    #[command(flatten)]
+    pub tpm: TpmPcrs,
+    #[command(flatten)]
+    pub quorum: Quorum,
     /// What people call the first tenant
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub tenant_name: String,

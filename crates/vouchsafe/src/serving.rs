@@ -18,54 +18,11 @@ use vouchsafe_server::limits::Limits;
 use vouchsafe_store::root::RootKeySource;
 use vouchsafe_wire::admin::Endpoints;
 
-use crate::cli::{Agent, Dev, Global, HsmToken, Init, RootKey, Serve};
+use crate::cli::{Agent, Dev, Global, HsmToken, Serve};
 use crate::client::Client;
-use crate::command::apply;
+use crate::command::{apply, root_source};
 use crate::environment::AgentFacts;
 use crate::output;
-
-/// `vouchsafe init`.
-pub async fn init(arguments: &Init) -> Result<ExitCode> {
-    let root_key = root_key(&arguments.root_key, &arguments.data)?;
-    if let Some(parent) = arguments.data.parent() {
-        std::fs::create_dir_all(parent).with_context(|| format!("cannot create `{}`", parent.display()))?;
-    }
-    let first = FirstTenant {
-        id: None,
-        display_name: arguments.tenant_name.clone(),
-        domain: arguments.domain.clone(),
-    };
-    let tenant = assemble::initialise(&arguments.data, &root_key, &first).await?;
-    output::line(&format!("initialised {} with tenant {tenant}", arguments.data.display()));
-    if let RootKeySource::KeyFile(path) = &root_key {
-        let audit_key = arguments.data.join("audit/key.pub");
-        output::line(&format!(
-            "root key in {}: without it nothing can be read, so keep a copy apart",
-            path.display()
-        ));
-        output::line(&format!(
-            "audit public key in {}: copy it to whoever verifies the log",
-            audit_key.display()
-        ));
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// `file:PATH`, `credential:NAME`, or a file in the data directory.
-fn root_key(argument: &RootKey, data: &Path) -> Result<RootKeySource> {
-    let Some(source) = &argument.root_key else { return Ok(RootKeySource::KeyFile(data.join("root.key"))) };
-    match source.split_once(':') {
-        Some(("file", path)) if !path.is_empty() => Ok(RootKeySource::KeyFile(PathBuf::from(path))),
-        Some(("credential", name)) if !name.is_empty() => {
-            #[expect(clippy::disallowed_methods, reason = "systemd tells the directory in this variable and nowhere else")]
-            let directory = std::env::var("CREDENTIALS_DIRECTORY").context(
-                "CREDENTIALS_DIRECTORY is not set; start the server from a systemd unit with LoadCredentialEncrypted=",
-            )?;
-            Ok(RootKeySource::SystemdCredential(name.to_owned(), PathBuf::from(directory)))
-        }
-        _ => bail!("`{source}` is not a root key source; write `file:PATH` or `credential:NAME`"),
-    }
-}
 
 /// The token that was named, if one was.
 fn token(arguments: &HsmToken) -> Option<TokenSettings> {
@@ -78,7 +35,7 @@ pub async fn serve(arguments: &Serve) -> Result<ExitCode> {
     let mut stop = Stop::listen()?;
     let config = Config {
         data: arguments.data.clone(),
-        root_key: root_key(&arguments.root_key, &arguments.data)?,
+        root_key: root_source::opening(arguments.root_key.root_key.as_deref(), &arguments.data)?,
         token: token(&arguments.hsm),
         listen: arguments.listen,
         host: arguments.names.host.clone(),
@@ -188,7 +145,7 @@ pub async fn dev(arguments: &Dev) -> Result<ExitCode> {
             display_name: "dev".to_owned(),
             domain: "dev.vouchsafe.localhost".to_owned(),
         };
-        assemble::initialise(&data, &root_key, &first).await?;
+        assemble::initialise(&data, &root_key, None, &first).await?;
     }
     let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
     let config = Config {

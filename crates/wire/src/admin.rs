@@ -9,7 +9,7 @@ mod secret;
 
 pub use answer::{
     Action, ApplyReport, AuditEntry, AuditTail, Change, Endpoints, Kind, LogStatus, Outcome, Phase, Problem,
-    Status, Subject,
+    RekeyStatus, Status, Subject,
 };
 pub use desired::{
     Application, ApplyRequest, Binding, CustomRole, DEFAULT_GROUP, DesiredState, Group, Identity, Member,

@@ -22,6 +22,7 @@ use super::refusal::{of_fault, of_resource, of_token};
 use super::reply::{Reply, Success};
 use super::route::{Guard, Plane, Route};
 use super::{Handler, Request, answer};
+use crate::rekeying::Rekeying;
 
 /// The routes of this plane.
 pub fn routes() -> Vec<Route<Handler<App>>> {
@@ -42,6 +43,10 @@ pub fn routes() -> Vec<Route<Handler<App>>> {
         route(Method::GET, "/admin/v1/audit", "admin_audit", |app, request| answer(audit(app, request))),
         route(Method::POST, "/admin/v1/client-secrets", "admin_client_secret", |app, request| {
             answer(client_secret(app, request))
+        }),
+        route(Method::POST, "/admin/v1/rekey", "admin_rekey", |app, request| answer(rekey(app, request))),
+        route(Method::GET, "/admin/v1/rekey", "admin_rekey_status", |app, request| {
+            answer(rekey_status(app, request))
         }),
     ]
 }
@@ -117,6 +122,24 @@ fn shown(position: Position, bytes: &[u8]) -> Result<AuditEntry, Problem> {
     let mut entry: serde_json::Value = serde_json::from_slice(bytes).map_err(|_| broken())?;
     entry.as_object_mut().ok_or_else(broken)?.insert("position".to_owned(), position.0.into());
     serde_json::from_value(entry).map_err(|_| broken())
+}
+
+/// New keys for the deployment, every tenant and every vault. Answers when that is begun, not when it is done.
+async fn rekey(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
+    request.admitted()?;
+    let rekeying = rekeying(&app)?;
+    let context = app.context(&request.head);
+    rekeying.begin(&context).await.map_err(|fault| of_fault(Dialect::Ours, &fault))?;
+    Ok(Reply::json(Success::Accepted, &rekeying.status()))
+}
+
+async fn rekey_status(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
+    request.admitted()?;
+    Ok(Reply::json(Success::Ok, &rekeying(&app)?.status()))
+}
+
+fn rekeying(app: &App) -> Result<Arc<Rekeying>, Problem> {
+    app.rekeying.clone().ok_or_else(|| invalid("this store has no keys to replace"))
 }
 
 async fn client_secret(app: Arc<App>, mut request: Request) -> Result<Reply, Problem> {

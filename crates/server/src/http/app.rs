@@ -16,6 +16,7 @@ use super::problem::{Class, Problem};
 use super::reply::Reply;
 use super::route::{Guard, Plane};
 use super::{Head, Readiness, Request};
+use crate::rekeying::Rekeying;
 use crate::telemetry::Telemetry;
 
 /// What handlers need.
@@ -34,6 +35,8 @@ pub struct App {
     pub endpoints: Endpoints,
     /// When the process started, for people.
     pub started_at: String,
+    /// New keys for tenants and vaults; absent where the store has none.
+    pub rekeying: Option<Arc<Rekeying>>,
 }
 
 /// What an operator is told about the audit log.

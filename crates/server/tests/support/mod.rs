@@ -151,6 +151,7 @@ impl InProcess {
             readiness: readiness.clone(),
             endpoints,
             started_at: String::new(),
+            rekeying: None,
         });
         let host = |raw| Host::parse(raw).expect("a host");
         let service = Service::new(Parts {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use tokio::net::TcpStream;
+use vouchsafe_store::root::{ProviderKind, RootRecord};
 
 use crate::cli::Global;
 use crate::client::Client;
@@ -46,6 +47,9 @@ pub async fn doctor(global: &Global) -> Result<ExitCode> {
                 format!("cannot read `{}`: {error}; clients cannot trust the server without it", ca.display())
             });
             findings.add("certificate authority", readable);
+            for (what, found) in root_providers(Path::new(&status.endpoints.data)) {
+                findings.add(&what, found);
+            }
             let suffix = &status.endpoints.vault_suffix;
             findings.add("vault names", resolves(suffix).await);
         }
@@ -62,6 +66,34 @@ pub async fn doctor(global: &Global) -> Result<ExitCode> {
     }
     output::line(&output::table(["", "", ""], findings.rows));
     Ok(if findings.bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Who can open the deployment, and whether it hangs on one thread.
+fn root_providers(data: &Path) -> Vec<(String, Result<String, String>)> {
+    let record = match RootRecord::load(data) {
+        Err(error) => return vec![("root key".to_owned(), Err(error.to_string()))],
+        Ok(None) => {
+            let text = "the key file or credential holds the root key itself; `vouchsafe rekey root-provider add` makes a \
+                        record";
+            return vec![("root key".to_owned(), Ok(text.to_owned()))];
+        }
+        Ok(Some(record)) => record,
+    };
+    let providers = record.providers();
+    let mut found: Vec<_> = providers
+        .iter()
+        .map(|provider| (format!("root key: {}", provider.name), Ok(provider.detail.clone())))
+        .collect();
+    if let Some(path) = record.key_file(data) {
+        let there = path.metadata().map(|_| format!("{} is there", path.display()));
+        let there = there.map_err(|error| format!("{}: {error}", path.display()));
+        found.push(("root key file".to_owned(), there));
+    }
+    if !providers.iter().any(|provider| provider.kind == ProviderKind::Recovery) {
+        let text = "no quorum: if the providers above are lost, everything is";
+        found.push(("recovery".to_owned(), Ok(text.to_owned())));
+    }
+    found
 }
 
 /// Whether vault names resolve without the proxy. That they do not is usual, and no fault: the proxy resolves them.

@@ -5,9 +5,13 @@ mod audit;
 mod doctor;
 mod env;
 mod identity;
+mod init;
 mod key;
 mod object;
+mod recover;
+mod rekey;
 mod role;
+pub mod root_source;
 mod run;
 mod secret;
 mod token;
@@ -27,7 +31,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
     let Cli { global, command } = cli;
     let client = Client::new(&global);
     match &command {
-        Command::Init(arguments) => serving::init(arguments).await,
+        Command::Init(arguments) => init::init(arguments).await,
         Command::Serve(arguments) => serving::serve(arguments).await,
         Command::Agent(arguments) => serving::agent(&global, arguments).await,
         Command::Dev(arguments) => serving::dev(arguments).await,
@@ -41,6 +45,9 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Role(command) => role::role(&client, global.output, command).await,
         Command::Token(command) => token::token(&client, global.output, command).await,
         Command::Audit(command) => audit::audit(&client, global.output, command).await,
+        Command::Rekey(command) => rekey::rekey(&client, global.output, command).await,
+        Command::Recover(arguments) => recover::recover(arguments).await,
+        Command::OpenShare(arguments) => recover::open_share(arguments),
         Command::Doctor => doctor::doctor(&global).await,
         Command::Completion { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "vouchsafe", &mut std::io::stdout());

@@ -229,3 +229,23 @@ impl From<&BadBody> for Problem {
         Self { code: "bad_body".to_owned(), message: bad.to_string(), field: bad.path().map(str::to_owned) }
     }
 }
+
+/// How far new keys for tenants and vaults are.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct RekeyStatus {
+    /// `idle`, `running`, `retrying` or `done`, since the server started.
+    pub state: String,
+    /// The deployment, tenants and vaults.
+    pub partitions: u64,
+    /// Those of them that are done.
+    pub partitions_done: u64,
+    /// Records looked at.
+    pub records_seen: u64,
+    /// Records sealed anew.
+    pub records_sealed: u64,
+    /// Key rings of vaults that no longer exist; the older keys above them are kept.
+    pub strays: u64,
+    /// What went wrong, while it is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
