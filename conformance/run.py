@@ -10,7 +10,8 @@ what we cannot do is in known_gaps.toml, and both directions are checked: an unl
 does a listed one that passes. The server's log is kept beside the scenario logs when --logs is given.
 
 Environment: VOUCHSAFE_BINARY (default target/debug/vouchsafe); CONFORMANCE_RUST and CONFORMANCE_GO
-(the scenario programs of these languages), CONFORMANCE_JS (a folder with node_modules).
+(the scenario programs of these languages), CONFORMANCE_JS (a folder with node_modules),
+CONFORMANCE_JAVA (a folder with classes and lib).
 """
 
 import argparse
@@ -42,10 +43,12 @@ HERE = Path(__file__).resolve().parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"))
 BINARY = os.environ.get("VOUCHSAFE_BINARY", str(TARGET / "debug" / "vouchsafe"))
 JS = Path(os.environ.get("CONFORMANCE_JS", TARGET / "js"))
+JAVA = Path(os.environ.get("CONFORMANCE_JAVA", TARGET / "java"))
 PROGRAMS = {
     "python": [sys.executable, str(HERE / "python" / "scenario.py")],
     "rust": [os.environ.get("CONFORMANCE_RUST", str(TARGET / "debug" / "vouchsafe-conformance"))],
     "js": ["node", str(JS / "main.mjs")],
+    "java": ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{JAVA}/classes:{JAVA}/lib/*", "vouchsafe.Main"],
     "go": [os.environ.get("CONFORMANCE_GO", str(TARGET / "go" / "conformance"))],
 }
 REMOVED = {
