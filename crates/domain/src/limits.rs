@@ -108,3 +108,15 @@ pub const ISSUER_POLL_MAX: Duration = Duration::from_secs(86_400);
 pub const RENEWAL_RETRY: Duration = Duration::from_secs(6 * 3_600);
 /// The text of a failure that is kept with a pending certificate.
 pub const FAILURE_CHARS_MAX: usize = 512;
+/// How long a private authority's own certificate is valid.
+pub const AUTHORITY_LIFETIME_MONTHS: u32 = 120;
+/// The longest validity of what a private authority issues, unless its rules say another one.
+pub const ISSUED_LIFETIME_DAYS_DEFAULT: u64 = 398;
+/// The longest validity that the rules of a private authority can say.
+pub const ISSUED_LIFETIME_DAYS_MAX: u64 = 3_650;
+/// How long a revocation list is the newest; a new one is signed when half of that is over.
+pub const REVOCATION_LIST_LIFETIME: Duration = Duration::from_secs(7 * 86_400);
+/// How long an OCSP answer is good.
+pub const OCSP_LIFETIME: Duration = Duration::from_secs(3_600);
+/// OCSP answers that are remembered.
+pub const OCSP_ANSWERS_MAX: u64 = 10_000;

@@ -11,11 +11,12 @@ use crate::access::caller::Caller;
 use crate::audit::{Entry, Outcome, Recorded, Subject, Trail};
 use crate::error::Fault;
 use crate::ports::log::{LogUnavailable, Position};
-use crate::ports::{Entropy, Hsm, Log, Store};
+use crate::ports::{CertificateIssuer, Entropy, Hsm, Log, Store};
 use crate::resource::scope::Scope;
 use crate::time::Timestamp;
 use crate::token::VerifiedTokens;
 use crate::token::audience::ServiceNames;
+use crate::vault::certificate::{RememberedAnswers, remembered_answers};
 use crate::world::{TenantSnapshot, Worlds};
 
 /// What holds for the whole deployment.
@@ -66,6 +67,8 @@ pub struct Platform {
     pub(crate) tokens: VerifiedTokens,
     pub(crate) backup_key: Kek,
     pub(crate) holders: KeyHolders,
+    pub(crate) certificate_issuers: Vec<Arc<dyn CertificateIssuer>>,
+    pub(crate) answers: RememberedAnswers,
     settings: Settings,
     rehearsal: bool,
 }
@@ -95,9 +98,16 @@ impl Platform {
             tokens: VerifiedTokens::default(),
             backup_key,
             holders,
+            certificate_issuers: Vec::new(),
+            answers: remembered_answers(),
             settings,
             rehearsal: false,
         })
+    }
+
+    /// The same platform, connected with certificate authorities outside.
+    pub fn with_certificate_issuers(self, certificate_issuers: Vec<Arc<dyn CertificateIssuer>>) -> Self {
+        Self { certificate_issuers, ..self }
     }
 
     /// A platform that decides like this one, but whose control-plane changes happen in its memory only: what
@@ -111,6 +121,8 @@ impl Platform {
             tokens: VerifiedTokens::default(),
             backup_key: Kek::generate(),
             holders: self.holders.clone(),
+            certificate_issuers: self.certificate_issuers.clone(),
+            answers: remembered_answers(),
             settings: self.settings.clone(),
             rehearsal: true,
         }

@@ -35,6 +35,23 @@ pub enum Error {
     /// The object belongs to a certificate; this operation asks for the certificate.
     #[error("operation {1} is not allowed on this {0}, because it belongs to a certificate of the same name")]
     Managed(ObjectKind, &'static str),
+    /// The next version of the certificate is being made already.
+    #[error(
+        "certificate {0} has a pending operation that is in progress: wait for it, cancel it or delete it before another one begins"
+    )]
+    OperationInProgress(String),
+    /// There is no operation on the certificate.
+    #[error("a pending certificate with (name/id) {0} was not found in this key vault")]
+    PendingNotFound(String),
+    /// The operation on the certificate is over.
+    #[error("{0}")]
+    OperationEnded(String),
+    /// There is no such issuer.
+    #[error("a certificate issuer with (name/id) {0} was not found in this key vault")]
+    IssuerNotFound(String),
+    /// There are no contacts.
+    #[error("there are no certificate contacts in this key vault")]
+    ContactsNotFound,
     /// The key may not be used for this now.
     #[error("operation {1} is not allowed on this key: it {0}")]
     KeyUnusable(KeyUnusable, &'static str),
@@ -91,6 +108,11 @@ impl Error {
             Self::BeingDeleted(..) => "being_deleted",
             Self::AlreadyExists(..) => "already_exists",
             Self::Managed(..) => "managed",
+            Self::OperationInProgress(_) => "operation_in_progress",
+            Self::PendingNotFound(_) => "pending_not_found",
+            Self::OperationEnded(_) => "operation_ended",
+            Self::IssuerNotFound(_) => "issuer_not_found",
+            Self::ContactsNotFound => "contacts_not_found",
             Self::KeyUnusable(why, _) => why.reason(),
             Self::PurgeProtected => "purge_protected",
             Self::BadParameter(_) => "bad_parameter",

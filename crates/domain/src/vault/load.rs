@@ -137,6 +137,16 @@ impl Platform {
         Ok(record.ok_or_else(missing)?.value)
     }
 
+    /// What is kept secret of a version, if it is there: for another record of the store, never to be given out.
+    pub(super) async fn carry_material(
+        &self,
+        place: &Place,
+        version: ObjectVersion,
+    ) -> Result<Option<SecretBytes>, Error> {
+        let Some(key) = place.material(version) else { return Ok(None) };
+        Ok(self.store.get(&key).await.map_err(Fault::from)?.map(|record| record.value))
+    }
+
     /// Records why an authorized request came to nothing, and passes the error on.
     pub(super) async fn record_refusal<T>(&self, entry: Entry, error: Error) -> Result<T, Error> {
         let outcome = if matches!(error, Error::Fault(_)) { Outcome::Failed } else { Outcome::Refused };

@@ -75,7 +75,12 @@ pub fn of_vault(error: vault::Error) -> Problem {
         Error::BeingDeleted(..) => {
             Problem::new(Class::Conflict, "Conflict", message).with_inner("ObjectIsBeingDeleted").with_retry_after(1)
         }
-        Error::AlreadyExists(..) => Problem::new(Class::Conflict, "Conflict", message),
+        Error::AlreadyExists(..) | Error::OperationInProgress(_) | Error::OperationEnded(_) => {
+            Problem::new(Class::Conflict, "Conflict", message)
+        }
+        Error::PendingNotFound(_) => Problem::new(Class::Absent, "PendingCertificateNotFound", message),
+        Error::IssuerNotFound(_) => Problem::new(Class::Absent, "CertificateIssuerNotFound", message),
+        Error::ContactsNotFound => Problem::new(Class::Absent, "ContactsNotFound", message),
         Error::PurgeProtected => Problem::new(Class::Denied, "Forbidden", message),
         Error::BadParameter(_) => Problem::new(Class::Invalid, "BadParameter", message),
         Error::Denied(denial) => denied_data_action(&denial),

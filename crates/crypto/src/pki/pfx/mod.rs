@@ -16,7 +16,7 @@ mod scheme;
 mod write;
 
 pub use read::read_pfx;
-pub use write::write_pfx;
+pub use write::{write_certificates_pfx, write_pfx};
 
 /// The largest file that is read.
 pub const PFX_BYTES_MAX: usize = 256 * 1024;

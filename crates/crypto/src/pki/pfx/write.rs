@@ -24,22 +24,39 @@ const ITERATIONS_WITHOUT_PASSWORD: NonZeroU32 = NonZeroU32::new(2_048).expect("i
 
 /// Makes a PKCS#12 file of a key and its certificates; the first certificate is marked as the key's.
 pub fn write_pfx(bundle: &Bundle, password: &SecretString) -> Result<SecretBytes, BuildRefused> {
-    let password = Password::new(password).map_err(|_| BuildRefused::TooLarge)?;
-    // The only errors left are lengths beyond DER's and a system without randomness.
-    file(bundle, &password).map(SecretBytes::new).ok_or(BuildRefused::TooLarge)
+    write(Some(&bundle.key), &bundle.chain, password)
 }
 
-fn file(bundle: &Bundle, password: &Password) -> Option<Vec<u8>> {
+/// Makes a PKCS#12 file of certificates only, for a key that does not leave.
+pub fn write_certificates_pfx(
+    chain: &[Vec<u8>],
+    password: &SecretString,
+) -> Result<SecretBytes, BuildRefused> {
+    write(None, chain, password)
+}
+
+fn write(
+    key: Option<&SecretBytes>,
+    chain: &[Vec<u8>],
+    password: &SecretString,
+) -> Result<SecretBytes, BuildRefused> {
+    let password = Password::new(password).map_err(|_| BuildRefused::TooLarge)?;
+    // The only errors left are lengths beyond DER's and a system without randomness.
+    file(key, chain, &password).map(SecretBytes::new).ok_or(BuildRefused::TooLarge)
+}
+
+fn file(key: Option<&SecretBytes>, chain: &[Vec<u8>], password: &Password) -> Option<Vec<u8>> {
     let iterations = if password.is_empty() { ITERATIONS_WITHOUT_PASSWORD } else { ITERATIONS };
-    let leaf = bundle.chain.first().map(|leaf| sha1(leaf));
-    let certificates = certificate_safe(bundle, leaf, password, iterations)?;
-    let keys = key_safe(bundle, leaf, password, iterations)?;
+    let leaf = key.and(chain.first()).map(|leaf| sha1(leaf));
+    let certificates = certificate_safe(chain, leaf, password, iterations)?;
     let certificates = AnyRef::from_der(&certificates).ok()?;
-    let keys = AnyRef::from_der(&keys).ok()?;
-    let safes = sequence(&[
-        ContentInfo { kind: ENCRYPTED_DATA, content: certificates }.to_der().ok()?,
-        ContentInfo { kind: DATA, content: keys }.to_der().ok()?,
-    ])?;
+    let mut safes = vec![ContentInfo { kind: ENCRYPTED_DATA, content: certificates }.to_der().ok()?];
+    if let Some(key) = key {
+        let keys = key_safe(key, leaf, password, iterations)?;
+        let keys = AnyRef::from_der(&keys).ok()?;
+        safes.push(ContentInfo { kind: DATA, content: keys }.to_der().ok()?);
+    }
+    let safes = sequence(&safes)?;
     let (salt, tag) = mac(&safes, password, iterations)?;
     let content = OctetStringRef::new(&safes).ok()?.to_der().ok()?;
     let pfx = Pfx {
@@ -56,13 +73,13 @@ fn file(bundle: &Bundle, password: &Password) -> Option<Vec<u8>> {
 
 /// `EncryptedData` with a bag for each certificate.
 fn certificate_safe(
-    bundle: &Bundle,
+    chain: &[Vec<u8>],
     leaf: Option<[u8; 20]>,
     password: &Password,
     iterations: NonZeroU32,
 ) -> Option<Vec<u8>> {
     let mut bags = Vec::new();
-    for (place, certificate) in bundle.chain.iter().enumerate() {
+    for (place, certificate) in chain.iter().enumerate() {
         let bag = CertificateBag { kind: X509_CERTIFICATE, bytes: OctetStringRef::new(certificate).ok()? };
         let mark = leaf.filter(|_| place == 0);
         bags.push(bag_der(CERTIFICATE_BAG, &bag.to_der().ok()?, mark)?);
@@ -75,12 +92,12 @@ fn certificate_safe(
 
 /// An OCTET STRING with the one bag of the encrypted key.
 fn key_safe(
-    bundle: &Bundle,
+    key: &SecretBytes,
     leaf: Option<[u8; 20]>,
     password: &Password,
     iterations: NonZeroU32,
 ) -> Option<Vec<u8>> {
-    let plain = Zeroizing::new(bundle.key.expose(Reason::Answer).to_vec());
+    let plain = Zeroizing::new(key.expose(Reason::Answer).to_vec());
     let (algorithm, bytes) = encrypt(plain, password, iterations)?;
     let bag = EncryptedKey { algorithm, bytes: OctetStringRef::new(&bytes).ok()? };
     let bag = bag_der(SHROUDED_KEY_BAG, &bag.to_der().ok()?, leaf)?;

@@ -8,29 +8,59 @@
 //! The next version is made by an operation (`pending.rs`) that goes on when somebody polls it or the job comes by
 //! (`advance.rs`). Its key waits under the certificate's own name until the certificate is there.
 
+mod advance;
 mod authority;
+mod change;
+mod complete;
+mod create;
+mod import;
 mod issuer;
+mod issuers;
+mod jobs;
+mod life;
 mod lifetime;
+mod managed;
+mod merge;
+mod operation;
 mod pending;
 mod policy;
+mod read;
+mod revocation;
+mod signing;
 mod stored;
 mod subject;
 
-pub use authority::AuthorityId;
+pub use authority::{AuthorityId, AuthorityRules};
+pub use change::CertificateUpdate;
+pub use create::CertificateToCreate;
+pub use import::{CertificateFile, CertificateToImport};
 pub use issuer::{Administrator, Contact, Contacts, Issuer, IssuerName, IssuerPatch, Organization, Provider};
+pub use jobs::CertificateJobs;
 pub use lifetime::{LifetimeAction, LifetimeActionType, Trigger};
+pub(in crate::vault) use managed::converted;
+pub use merge::CertificateToMerge;
 pub use pending::{Failure, PendingCertificate, PendingStatus};
 pub use policy::{
     CertificatePolicy, ContentType, IssuerChoice, IssuerParameters, KeyProperties, PolicyPatch,
     X509Properties,
 };
+pub use read::{ReadCertificate, ReadPending};
+pub(crate) use revocation::{RememberedAnswers, remembered_answers};
 
 use std::collections::BTreeMap;
 
 use vouchsafe_crypto::digest::sha1;
+use vouchsafe_crypto::{Reason, SecretBytes};
 
-use super::object::{Deleted, Head, Version};
+use super::key::Keys;
+use super::object::{Collection, Deleted, Family, Head, ObjectKind, Version};
+use super::secret::Secrets;
+use crate::access::action::{
+    BackupCertificate, DeleteCertificate, PurgeCertificate, ReadCertificate as Read, RecoverCertificate,
+    RestoreCertificate, UpdateCertificate,
+};
 use crate::ids::ObjectVersion;
+use crate::ports::store::Kind;
 use crate::time::Timestamp;
 
 /// What a caller may set on a version.
@@ -107,4 +137,36 @@ impl Version for CertificateVersion {
     fn managed(&self) -> bool {
         false
     }
+}
+
+/// The collection of certificates.
+pub(super) enum Certificates {}
+
+impl Collection for Certificates {
+    const FAMILY: Family = Family {
+        object: ObjectKind::Certificate,
+        head: Kind::Certificate,
+        version: Kind::CertificateVersion,
+        deleted: Kind::DeletedCertificate,
+        material: None,
+        extras: &[Kind::CertificatePolicy, Kind::PendingCertificate, PENDING_KEY],
+    };
+    const COMPANIONS: &'static [Family] = &[Keys::FAMILY, Secrets::FAMILY];
+    type Version = CertificateVersion;
+    type Read = Read;
+    type Update = UpdateCertificate;
+    type Delete = DeleteCertificate;
+    type Recover = RecoverCertificate;
+    type Purge = PurgeCertificate;
+    type Backup = BackupCertificate;
+    type Restore = RestoreCertificate;
+}
+
+/// The key of the operation that makes the next version: material under the name alone, without a version, where no
+/// operation on keys looks.
+const PENDING_KEY: Kind = Kind::KeyMaterial;
+
+/// A copy of what a holder of keys wants back, for another record.
+fn copied(material: &SecretBytes) -> SecretBytes {
+    SecretBytes::new(material.expose(Reason::Record).to_vec())
 }

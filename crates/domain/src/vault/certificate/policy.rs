@@ -226,6 +226,22 @@ impl PolicyPatch {
         Ok(policy)
     }
 
+    /// The policy that an imported certificate shows, with what a caller said changed in it.
+    ///
+    /// What the certificate itself says was not made here and may be more than could be issued; it is checked when
+    /// somebody changes the policy. The key is what it is.
+    pub(super) fn describe(&self, observed: &CertificatePolicy) -> Result<CertificatePolicy, String> {
+        let policy = self.merge(observed)?;
+        if policy.key.spec != observed.key.spec {
+            return Err("the policy asks for another kind of key than the file has".to_owned());
+        }
+        if policy.x509 != observed.x509 {
+            policy.x509.check()?;
+        }
+        policy.check_actions()?;
+        Ok(policy)
+    }
+
     fn merge(&self, before: &CertificatePolicy) -> Result<CertificatePolicy, String> {
         if self.is_authority == Some(true) {
             return Err("a certificate of a vault cannot certify others: basic_constraints.ca must be false"
@@ -334,10 +350,14 @@ fn default_action(issuer: &IssuerChoice) -> LifetimeAction {
 impl CertificatePolicy {
     /// Refuses what Key Vault documents as wrong, and what could not be issued.
     pub fn check(&self) -> Result<(), String> {
+        self.x509.check()?;
+        self.check_actions()
+    }
+
+    fn check_actions(&self) -> Result<(), String> {
         if self.key.in_token && self.key.exportable {
             return Err("a key that a token holds cannot be exportable".to_owned());
         }
-        self.x509.check()?;
         if self.lifetime_actions.len() > limits::LIFETIME_ACTIONS_MAX {
             return Err(format!("there are more than {} lifetime actions", limits::LIFETIME_ACTIONS_MAX));
         }

@@ -26,7 +26,7 @@ pub(super) fn new_version(
 }
 
 /// Whether this vault keeps keys in a token.
-pub(super) fn protection(vault: &Vault, in_token: bool) -> Result<(), Error> {
+pub(in crate::vault) fn protection(vault: &Vault, in_token: bool) -> Result<(), Error> {
     if in_token && vault.sku != Sku::Premium {
         return Err(Error::BadParameter(
             "the property `kty` asks for a key in an HSM, which vaults of the SKU `premium` have and this one is not"

@@ -132,6 +132,7 @@ impl Platform {
             })
             .collect();
         for partition in partitions {
+            handles.extend(self.certificate_handles(partition).await?);
             let prefix = Prefix { partition, kind: Kind::KeyVersion, outer: None };
             let mut after = None;
             loop {

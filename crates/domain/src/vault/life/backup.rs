@@ -23,6 +23,7 @@ use crate::vault::decide;
 use crate::vault::error::Error;
 use crate::vault::load::{Attempt, sealed, until_done};
 use crate::vault::object::{Collection, Family, Head, ObjectKind, Place};
+use crate::vault::secret::SecretVersion;
 use crate::world::TenantSnapshot;
 
 /// A sealed backup and the proof that taking it is recorded.
@@ -114,9 +115,10 @@ impl Platform {
         for found in &page.records {
             let record = found.value.expose(Reason::Record).to_vec();
             let id = version_id(&record)?;
-            let material = match place.family.material {
-                Some(_) => Some(self.load_material(proof, place, id).await?),
-                None => None,
+            let material = if keeps_material(&place.family, &record)? {
+                Some(self.load_material(proof, place, id).await?)
+            } else {
+                None
             };
             let material = match (kind, material) {
                 (ObjectKind::Key, Some(material)) => Some(self.export_material(&record, material).await?),
@@ -223,6 +225,12 @@ fn restored(commit: Commit, place: &Place, object: Carried) -> Commit {
     commit
 }
 
+/// Whether something is kept secret of a version: the value of a certificate's secret is put together when it is read.
+fn keeps_material(family: &Family, record: &[u8]) -> Result<bool, Undecodable> {
+    let stored = family.material.is_some();
+    Ok(stored && (family.object != ObjectKind::Secret || !SecretVersion::decode(record)?.managed))
+}
+
 /// Every version record begins with its id.
 fn version_id(record: &[u8]) -> Result<ObjectVersion, Undecodable> {
     let stored: record::VersionId = record::decode(record)?;
@@ -280,10 +288,11 @@ fn carried(family: Family, stored: record::ObjectBackup) -> Result<Carried, Unde
     for version in stored.versions {
         let material = SecretBytes::new(version.value);
         let record = version.attributes.ok_or_else(|| Undecodable("a version is incomplete".to_owned()))?;
+        let keeps = keeps_material(&family, &record)?;
         versions.push(CarriedVersion {
             id: version_id(&record)?,
             record,
-            material: family.material.map(|_| material),
+            material: keeps.then_some(material),
         });
     }
     Ok(Carried {

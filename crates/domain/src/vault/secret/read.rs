@@ -11,6 +11,7 @@ use crate::audit::{Outcome, Recorded};
 use crate::ids::{ObjectName, ObjectVersion, VaultName};
 use crate::platform::{Context, Platform};
 use crate::resource::Vault;
+use crate::vault::certificate::converted;
 use crate::vault::error::Error;
 use crate::vault::object::{Collection, ObjectKind};
 
@@ -45,14 +46,35 @@ impl Platform {
         name: &ObjectName,
         version: Option<ObjectVersion>,
     ) -> Result<ReadSecret, Error> {
+        self.get_secret_as(context, caller, vault, name, version, None).await
+    }
+
+    /// The same in another content type, which only the secrets of certificates have (`outContentType`).
+    pub async fn get_secret_as(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        vault: &VaultName,
+        name: &ObjectName,
+        version: Option<ObjectVersion>,
+        content_type: Option<&str>,
+    ) -> Result<ReadSecret, Error> {
         let admitted =
             self.admit::<GetSecret>(context, caller, vault, ObjectKind::Secret, Some(name)).await?;
         let entry = self.entry(context, &admitted.proof);
         let place = admitted.place(Secrets::FAMILY, name);
         let loaded = async {
-            let (name, found) = self.load_version::<SecretVersion>(&place, name, version).await?;
+            let (name, mut found) = self.load_version::<SecretVersion>(&place, name, version).await?;
             decide::readable(&found)?;
-            let value = self.load_material(&admitted.proof, &place, found.version).await?;
+            let form = converted(found.managed, found.attributes.content_type.as_deref(), content_type)?;
+            if let Some(form) = form {
+                found.attributes.content_type = Some(form.as_str().to_owned());
+            }
+            let value = if found.managed {
+                self.managed_value(&admitted.proof, &place, found.version, form).await?
+            } else {
+                self.load_material(&admitted.proof, &place, found.version).await?
+            };
             Ok((name, found, value))
         };
         match loaded.await {

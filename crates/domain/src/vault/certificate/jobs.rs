@@ -1,0 +1,322 @@
+//! What is done about certificates when nobody asks: operations go on, certificates are renewed, contacts are told,
+//! revocation lists are signed anew. Each step is one commit that expects what it read, so that a job that was killed
+//! anywhere is run again and does what is left.
+
+use std::sync::Arc;
+
+use vouchsafe_crypto::{Reason, SecretBytes};
+
+use super::authority::{self, CertificateAuthority};
+use super::change::put_changed;
+use super::create::own_entry;
+use super::lifetime::LifetimeActionType;
+use super::pending::{PendingCertificate, PendingStatus};
+use super::policy::{CertificatePolicy, IssuerChoice};
+use super::revocation::is_due;
+use super::{CertificateHead, CertificateVersion, Certificates};
+use crate::access::action::{Action, CreateCertificate};
+use crate::error::Fault;
+use crate::ids::{ObjectName, ObjectVersion};
+use crate::limits;
+use crate::platform::{Context, Platform};
+use crate::ports::store::{Expect, Key, Kind, Partition, Prefix, Record};
+use crate::record::Decode;
+use crate::resource::Vault;
+use crate::resource::scope::Scope;
+use crate::time::Timestamp;
+use crate::vault::decide::labels_and_validity;
+use crate::vault::error::Error;
+use crate::vault::key::protection;
+use crate::vault::load::{Attempt, Found};
+use crate::vault::object::{Collection, Place};
+use crate::world::TenantSnapshot;
+
+/// What one run of the job did.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct CertificateJobs {
+    /// Operations that ended.
+    pub ended: usize,
+    /// Renewals that began.
+    pub renewed: usize,
+    /// Certificates whose contacts were told.
+    pub told: usize,
+    /// Revocation lists that were signed anew.
+    pub lists: usize,
+    /// What failed and is tried again.
+    pub failed: usize,
+}
+
+impl CertificateJobs {
+    /// Everything that a run did.
+    pub fn total(&self) -> usize {
+        self.ended + self.renewed + self.told + self.lists
+    }
+}
+
+/// The audit entry's action when the job says that a certificate will expire: Azure's name of the event.
+const NEAR_EXPIRY: &str = "Microsoft.KeyVault.CertificateNearExpiry";
+
+/// The vault that a run is in.
+struct Here<'a> {
+    context: &'a Context,
+    tenant: &'a TenantSnapshot,
+    vault: &'a Vault,
+    partition: Partition,
+}
+
+impl Here<'_> {
+    fn place(&self, name: &ObjectName) -> Place {
+        Place::new(self.tenant.tenant().id, self.vault.id, Certificates::FAMILY, name)
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::vault(self.vault.subscription, &self.vault.group, &self.vault.name)
+    }
+}
+
+impl Platform {
+    /// Goes on with operations, renews what is due, tells who is to be told. One `tick` of a job; bounded.
+    ///
+    /// What fails for one certificate - its token or its issuer does not answer - does not stop the others.
+    pub async fn run_certificate_jobs(&self, context: &Context) -> Result<CertificateJobs, Error> {
+        let vaults: Vec<(Arc<TenantSnapshot>, Arc<Vault>)> = self.world().vaults().collect();
+        let mut jobs = CertificateJobs::default();
+        for (tenant, vault) in vaults {
+            let partition = Partition::Vault(tenant.tenant().id, vault.id);
+            let here = Here { context, tenant: &tenant, vault: &vault, partition };
+            self.go_on(&here, &mut jobs).await?;
+            self.follow_policies(&here, &mut jobs).await?;
+            self.renew_lists(&here, &mut jobs).await?;
+        }
+        Ok(jobs)
+    }
+
+    async fn go_on(&self, here: &Here<'_>, jobs: &mut CertificateJobs) -> Result<(), Error> {
+        let mut walk = Walk::over(here.partition, Kind::PendingCertificate);
+        while let Some(records) = walk.next(self).await? {
+            for record in records {
+                let pending = PendingCertificate::decode(record.value.expose(Reason::Record))?;
+                if !pending.is_in_progress() || jobs.total() >= limits::JOB_BATCH_MAX {
+                    continue;
+                }
+                match self.advance(here.context, here.tenant, here.vault, &named(&record)?).await {
+                    Ok(Some(moved)) if !moved.is_in_progress() => jobs.ended += 1,
+                    Ok(_) => {}
+                    Err(error) => fail(jobs, &error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn follow_policies(&self, here: &Here<'_>, jobs: &mut CertificateJobs) -> Result<(), Error> {
+        let mut walk = Walk::over(here.partition, Kind::Certificate);
+        while let Some(records) = walk.next(self).await? {
+            for record in records {
+                if jobs.total() >= limits::JOB_BATCH_MAX {
+                    return Ok(());
+                }
+                let noun = CertificateHead::decode(record.value.expose(Reason::Record))?;
+                if !noun.current.is_issued() || noun.current.attributes.disabled {
+                    continue;
+                }
+                let head = Found { noun, revision: record.revision };
+                if let Err(error) = self.follow_policy(here, head, jobs).await {
+                    fail(jobs, &error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn follow_policy(
+        &self,
+        here: &Here<'_>,
+        head: Found<CertificateHead>,
+        jobs: &mut CertificateJobs,
+    ) -> Result<(), Error> {
+        let place = here.place(&head.noun.name);
+        let policy = self.load::<CertificatePolicy>(&place.extra(Kind::CertificatePolicy)).await?;
+        let Some(policy) = policy.map(|found| found.noun) else { return Ok(()) };
+        let is_due = |wanted| due(&head.noun.current, &policy, wanted, here.context.now);
+        if is_due(LifetimeActionType::AutoRenew)
+            && !policy.disabled
+            && policy.issuer.name != IssuerChoice::Unknown
+            && self.renew(here, &place).await?
+        {
+            jobs.renewed += 1;
+            return Ok(());
+        }
+        // Nobody here renews what somebody outside issues: whoever does is told.
+        let tells = is_due(LifetimeActionType::EmailContacts)
+            || (policy.issuer.name == IssuerChoice::Unknown && is_due(LifetimeActionType::AutoRenew));
+        if tells && !head.noun.current.notified && self.tell(here, &place, head).await? {
+            jobs.told += 1;
+        }
+        Ok(())
+    }
+
+    /// Begins the operation that makes the next version, unless there is one.
+    async fn renew(&self, here: &Here<'_>, place: &Place) -> Result<bool, Error> {
+        let context = here.context;
+        let standing = self.standing(place).await?;
+        let waits = standing.pending.as_ref().is_some_and(|found| match found.noun.status {
+            PendingStatus::InProgress => true,
+            PendingStatus::Failed(_) if found.noun.renewal => found.noun.retry_due() > context.now,
+            _ => false,
+        });
+        let (Some(head), Some(policy)) = (&standing.head, &standing.policy) else { return Ok(false) };
+        if waits || standing.deleted.is_some() {
+            return Ok(false);
+        }
+        let (head, policy) = (head.noun.clone(), policy.noun.clone());
+        // The policy was checked when it was written; the vault and its issuers may have changed since.
+        protection(here.vault, policy.key.in_token)?;
+        self.issuer_is_usable(place, &policy).await?;
+        labels_and_validity(&head.current.attributes.tags, None, None).map_err(Error::BadParameter)?;
+        let ready = self.prepare(place, Some(&head), &policy, context.now).await?;
+        let pending = PendingCertificate {
+            request: self.entropy.uuid(),
+            version: ObjectVersion(self.entropy.uuid()),
+            status: PendingStatus::InProgress,
+            cancellation_requested: false,
+            policy: policy.clone(),
+            csr: ready.csr.clone(),
+            attributes: head.current.attributes.clone(),
+            preserve_order: head.current.preserve_order,
+            created: context.now,
+            updated: context.now,
+            order: None,
+            next_poll: None,
+            renewal: true,
+        };
+        let scope = here.scope().object("certificates", &head.name);
+        let entry = own_entry(context, CreateCertificate::ACTION.as_str(), scope.canonical());
+        let intent = self.trail.announce(entry).await?;
+        let commit = self.begin(intent.commit(), place, &head.name, standing, &pending, &ready).await?;
+        match self.attempt(intent, commit, (), context).await? {
+            Attempt::Done(()) => Ok(true),
+            Attempt::Again => {
+                self.forget_prepared(Some((policy, ready))).await;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Says in the audit log that a certificate will expire, once for each version.
+    async fn tell(
+        &self,
+        here: &Here<'_>,
+        place: &Place,
+        head: Found<CertificateHead>,
+    ) -> Result<bool, Error> {
+        let version = place.version(head.noun.current.version);
+        let Some(found) = self.load::<CertificateVersion>(&version).await? else { return Ok(false) };
+        let told = CertificateVersion { notified: true, ..found.noun };
+        let scope = here.scope().object("certificates", &head.noun.name);
+        let entry = own_entry(here.context, NEAR_EXPIRY, scope.canonical());
+        let intent = self.trail.announce(entry).await?;
+        let commit = intent.commit().guard(place.deleted(), Expect::Absent);
+        let commit = put_changed(commit, place, &head, found.revision, &told);
+        Ok(matches!(self.attempt(intent, commit, (), here.context).await?, Attempt::Done(())))
+    }
+
+    /// What certificates refer to in the token beside the keys of their versions: the keys of operations and of
+    /// private authorities.
+    pub(in crate::vault) async fn certificate_handles(
+        &self,
+        partition: Partition,
+    ) -> Result<Vec<(Key, SecretBytes)>, Fault> {
+        let mut places = Vec::new();
+        let mut walk = Walk::over(partition, Kind::PendingCertificate);
+        while let Some(records) = walk.next(self).await? {
+            for record in records {
+                if PendingCertificate::decode(record.value.expose(Reason::Record))?.policy.key.in_token {
+                    places.push(Key { kind: super::PENDING_KEY, ..record.key });
+                }
+            }
+        }
+        let mut walk = Walk::over(partition, Kind::CertificateAuthority);
+        while let Some(records) = walk.next(self).await? {
+            for record in records {
+                let authority = CertificateAuthority::decode(record.value.expose(Reason::Record))?;
+                if authority.in_token {
+                    places.push(authority::key_place(partition, authority.id));
+                }
+            }
+        }
+        let mut handles = Vec::with_capacity(places.len());
+        for place in places {
+            if let Some(found) = self.store.get(&place).await? {
+                handles.push((place, found.value));
+            }
+        }
+        Ok(handles)
+    }
+
+    async fn renew_lists(&self, here: &Here<'_>, jobs: &mut CertificateJobs) -> Result<(), Error> {
+        let mut walk = Walk::over(here.partition, Kind::CertificateAuthority);
+        while let Some(records) = walk.next(self).await? {
+            for record in records {
+                let noun = CertificateAuthority::decode(record.value.expose(Reason::Record))?;
+                let found = Found { noun, revision: record.revision };
+                if !is_due(&found, here.context.now) {
+                    continue;
+                }
+                let id = found.noun.id;
+                match self.refresh_list(here.context, here.partition, &here.scope(), id).await {
+                    Ok(signed) => jobs.lists += usize::from(signed),
+                    Err(error) => fail(jobs, &error),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether an action of a policy is due for a version.
+fn due(
+    version: &CertificateVersion,
+    policy: &CertificatePolicy,
+    wanted: LifetimeActionType,
+    now: Timestamp,
+) -> bool {
+    let Some((not_before, expires)) = version.not_before.zip(version.expires) else { return false };
+    let actions = policy.lifetime_actions.iter().filter(|action| action.action == wanted);
+    actions.into_iter().any(|action| action.due(not_before, expires) <= now)
+}
+
+fn fail(jobs: &mut CertificateJobs, error: &Error) {
+    tracing::warn!(%error, "something about a certificate is tried again later");
+    jobs.failed += 1;
+}
+
+/// The name under which a record of an object stands.
+fn named(record: &Record) -> Result<ObjectName, Error> {
+    let name = record.key.name.first().ok_or_else(|| Fault::Broken("a record has no name".to_owned()))?;
+    Ok(ObjectName::parse(name)?)
+}
+
+/// All records of a kind, a page at a time.
+struct Walk {
+    prefix: Prefix,
+    after: Option<crate::ports::store::Cursor>,
+    is_over: bool,
+}
+
+impl Walk {
+    fn over(partition: Partition, kind: Kind) -> Self {
+        Self { prefix: Prefix { partition, kind, outer: None }, after: None, is_over: false }
+    }
+
+    async fn next(&mut self, platform: &Platform) -> Result<Option<Vec<Record>>, Fault> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let page = platform.store.scan(&self.prefix, self.after.as_ref(), limits::JOB_BATCH_MAX).await;
+        let page = page?;
+        self.is_over = page.next.is_none();
+        self.after = page.next;
+        Ok(Some(page.records))
+    }
+}
