@@ -28,7 +28,6 @@ use crate::record::{self, Decode, Encode, Undecodable, tags_from, tags_into};
 use crate::time::Timestamp;
 
 pub use change::{KeyToCreate, KeyToImport, KeyUpdate, WrappedKey};
-pub use change::{KeyToCreate, KeyToImport, KeyUpdate};
 pub(in crate::vault) use decide::protection;
 pub use operate::{Plaintext, RandomBytes, UsedKey};
 pub use policy::{
