@@ -1,14 +1,15 @@
 //! Chains: their order, and whether each certificate was issued by the next (RFC 5280 §6).
 //!
-//! `rustls-webpki` builds and judges paths. It does not evaluate certificate policies, the key usage of a leaf, X.500
-//! and mail name constraints, nor, as it is called here, revocation; it takes version 3 certificates and no SHA-1. What
-//! that means for the public test suite is listed case by case in `tests/pki/pkits_divergences.txt`.
+//! `rustls-webpki` builds and judges paths. It compares names byte by byte, evaluates no certificate policies and no
+//! name constraints beyond hosts and addresses, takes version 3 and no SHA-1, and, as it is called here, looks at no
+//! revocation. The key usage of issuers is looked at here. What that means for the public test suite is listed case by
+//! case in `tests/pki/pkits_divergences.txt`.
 
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter};
 
-use super::ParsedCertificate;
 use super::algorithm::verifiable;
+use super::{KeyUsage, ParsedCertificate};
 
 /// Certificates in one chain.
 pub const CHAIN_CERTIFICATES_MAX: usize = 32;
@@ -96,7 +97,7 @@ pub fn verify_issued(
     if leaf.is_authority() {
         // webpki has no path whose leaf is an authority, so the links are verified one by one.
         let linked = path.windows(2).all(|pair| match pair {
-            [below, issuer] => issuer.is_authority() && below.is_signed_by(issuer),
+            [below, issuer] => issuer.is_authority() && may_sign(issuer) && below.is_signed_by(issuer),
             _ => true,
         });
         return if linked { Ok(path) } else { Err(ChainRefused::Signature) };
@@ -121,8 +122,12 @@ pub fn verify_path(
     }
     let leaf = CertificateDer::from(leaf.der());
     let leaf = EndEntityCert::try_from(&leaf).map_err(refused)?;
-    let intermediates: Vec<_> = intermediates.iter().map(|one| CertificateDer::from(one.der())).collect();
-    let anchors: Vec<_> = anchors.iter().map(|one| CertificateDer::from(one.der())).collect();
+    // webpki does not ask what an issuer's key may do, so one that may not sign certificates is no issuer from here on.
+    let issuers = |given: &[ParsedCertificate]| -> Vec<CertificateDer<'static>> {
+        let able = given.iter().filter(|one| may_sign(one));
+        able.map(|one| CertificateDer::from(one.der().to_vec())).collect()
+    };
+    let (intermediates, anchors) = (issuers(intermediates), issuers(anchors));
     let anchors = anchors.iter().map(webpki::anchor_from_trusted_cert).collect::<Result<Vec<_>, _>>();
     let anchors = anchors.map_err(refused)?;
     let moment = UnixTime::since_unix_epoch(std::time::Duration::from_secs(at));
@@ -155,6 +160,11 @@ fn names_issuer(below: &ParsedCertificate, candidate: &ParsedCertificate) -> boo
         _ => true,
     };
     keys_agree && below.issuer() == candidate.subject()
+}
+
+/// Whether the key may sign certificates, as far as anything is said about it (RFC 5280 §4.2.1.3).
+fn may_sign(certificate: &ParsedCertificate) -> bool {
+    certificate.key_usage().is_none_or(|usage| usage.contains(&KeyUsage::KeyCertSign))
 }
 
 /// Accepts certificates for this purpose, and those that do not say what they are for.

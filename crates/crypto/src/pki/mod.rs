@@ -10,8 +10,8 @@
 //!
 //! Limits that come from the crates below:
 //! - A year before 1970 is not a time for `x509-cert`, and a serial number may have 21 bytes at most.
-//! - `rustls-webpki` neither evaluates certificate policies nor the key usage of a leaf, takes version 3 only, knows no
-//!   SHA-1, no RSA below 2048 bits and no name constraints over X.500 or mail names it can match; see [`chain`].
+//! - `rustls-webpki` judges paths by byte-equal names, version 3 only, without certificate policies, and knows no SHA-1
+//!   and no RSA below 2048 bits; see [`chain`]. Revocation is not looked at when a path is judged.
 //! - `der` insists on DER where old software wrote BER, so a PKCS#12 file in indefinite lengths is refused.
 
 mod algorithm;

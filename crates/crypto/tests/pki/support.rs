@@ -172,6 +172,11 @@ impl OpenSsl {
         run("openssl", self.directory.path(), &arguments.split(' ').collect::<Vec<_>>())
     }
 
+    /// Runs another program among the same files.
+    pub fn run_program(&self, program: &Path, arguments: &[&str]) -> Output {
+        run(program, self.directory.path(), arguments)
+    }
+
     /// Runs it, insists on success and returns everything it printed.
     pub fn run(&self, arguments: &str) -> String {
         let output = self.try_run(arguments);
@@ -181,11 +186,78 @@ impl OpenSsl {
     }
 }
 
-pub fn run(program: impl AsRef<Path>, directory: &Path, arguments: &[&str]) -> Output {
+fn run(program: impl AsRef<Path>, directory: &Path, arguments: &[&str]) -> Output {
     Command::new(program.as_ref()).args(arguments).current_dir(directory).output().unwrap()
 }
 
 /// What a program printed, on both streams.
 pub fn text(output: &Output) -> String {
     [output.stdout.as_slice(), output.stderr.as_slice()].map(String::from_utf8_lossy).concat()
+}
+
+/// `target/venv`, which the project's own commands make.
+fn environment() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("venv")
+}
+
+/// Python with the package `cryptography`; `None` where it is not installed, which fails where `CI` is set.
+pub fn python() -> Option<PathBuf> {
+    let python = environment().join("bin/python");
+    let works = Command::new(&python).args(["-c", "import cryptography"]).output();
+    present(works.is_ok_and(|output| output.status.success()), python, "the Python package `cryptography`")
+}
+
+/// The directory of the Python package `cryptography_vectors`, as above.
+pub fn vectors() -> Option<PathBuf> {
+    let lib = std::fs::read_dir(environment().join("lib")).into_iter().flatten();
+    let found = lib.map(|entry| entry.unwrap().path().join("site-packages/cryptography_vectors"));
+    let found = found.into_iter().find(|path| path.exists());
+    let there = found.is_some();
+    present(there, found.unwrap_or_default(), "the Python package `cryptography_vectors`")
+}
+
+fn present(there: bool, path: PathBuf, what: &str) -> Option<PathBuf> {
+    if there {
+        return Some(path);
+    }
+    assert!(std::env::var_os("CI").is_none(), "{what} is missing in {}", environment().display());
+    println!("left out: {what} is missing; `cargo xtask test` installs it");
+    None
+}
+
+/// DER in which every INTEGER `from` is `to`, also inside OCTET STRINGs that hold a SEQUENCE.
+pub fn replace_integers(der: &[u8], from: i64, to: i64) -> Vec<u8> {
+    use der::{AnyRef, Decode, Tag, Tagged};
+    let Ok(whole) = AnyRef::from_der(der) else { return der.to_vec() };
+    let inside = |bytes: &[u8]| -> Vec<u8> {
+        children(bytes).iter().flat_map(|child| replace_integers(child, from, to)).collect()
+    };
+    let value = match whole.tag() {
+        Tag::Integer if whole.decode_as::<i64>() == Ok(from) => return to.to_der().unwrap(),
+        tag if tag.is_constructed() => inside(whole.value()),
+        Tag::OctetString
+            if AnyRef::from_der(whole.value()).is_ok_and(|inner| inner.tag() == Tag::Sequence) =>
+        {
+            inside(whole.value())
+        }
+        _ => return der.to_vec(),
+    };
+    AnyRef::new(whole.tag(), &value).unwrap().to_der().unwrap()
+}
+
+/// A PKCS#12 file without its MAC.
+pub fn without_mac(file: &[u8]) -> Vec<u8> {
+    use der::{AnyRef, Decode, Tag};
+    let parts = children(AnyRef::from_der(file).unwrap().value());
+    AnyRef::new(Tag::Sequence, &parts[..2].concat()).unwrap().to_der().unwrap()
+}
+
+fn children(bytes: &[u8]) -> Vec<Vec<u8>> {
+    use der::Reader;
+    let mut reader = der::SliceReader::new(bytes).unwrap();
+    let mut found = Vec::new();
+    while !reader.is_finished() {
+        found.push(reader.tlv_bytes().unwrap().to_vec());
+    }
+    found
 }

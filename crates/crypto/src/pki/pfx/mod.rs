@@ -24,5 +24,5 @@ pub const PFX_BYTES_MAX: usize = 256 * 1024;
 pub const PFX_PARTS_MAX: usize = 64;
 /// The longest password in bytes.
 pub const PFX_PASSWORD_BYTES_MAX: usize = 1024;
-/// Iterations of key derivation that all parts of a file may ask for together, which is about a second.
-pub const PFX_ITERATIONS_MAX: u64 = 2_000_000;
+/// Iterations of key derivation that all parts of a file may ask for together, which is a second or two.
+pub const PFX_ITERATIONS_MAX: u64 = 4_000_000;
