@@ -354,11 +354,8 @@ async fn a_purge_waits_for_its_token_and_a_restored_copy_keeps_the_key() {
 #[tokio::test]
 async fn a_wrapped_key_is_unwrapped_by_a_key_of_the_token_that_may_do_nothing_else() {
     let (app, token) = with_token(17).await;
-    let exchange = KeyToCreate {
-        spec: KeySpec::Rsa2048,
-        operations: Some(vec![KeyOperation::Import]),
-        ..in_token()
-    };
+    let exchange =
+        KeyToCreate { spec: KeySpec::Rsa2048, operations: Some(vec![KeyOperation::Import]), ..in_token() };
     app.create("exchange", &exchange).await.expect("a key");
     app.create("soft-exchange", &KeyToCreate { in_token: false, ..exchange }).await.expect("a key");
     app.create("signer", &in_token()).await.expect("a key");

@@ -99,7 +99,7 @@ enum Origin {
     /// The holder makes it.
     Holder,
     /// It is in the clear.
-    Plain(PrivateKey),
+    Plain(Box<PrivateKey>),
     /// Only a key of the token can unwrap it.
     Wrapped { exchange: KeySpec, material: SecretBytes, blob: ByokBlob },
 }
@@ -140,7 +140,7 @@ impl Platform {
     ) -> Result<(KeyHead, Arc<Vault>), Error> {
         let KeyToImport { key, in_token, operations, attributes, release_policy } = wanted;
         let wanted = KeyToCreate { spec: key.spec(), in_token, operations, attributes, release_policy };
-        let source = Source { origin: Origin::Plain(key), made: None };
+        let source = Source { origin: Origin::Plain(Box::new(key)), made: None };
         self.add_key::<ImportKey>(context, caller, vault, name, "import", &wanted, source).await
     }
 
@@ -323,7 +323,7 @@ impl Platform {
         let holder = self.holder_for(wanted.in_token, wanted.spec)?;
         Ok(match std::mem::replace(&mut source.origin, Origin::Holder) {
             Origin::Holder => holder.generate(wanted.spec).await?,
-            Origin::Plain(key) => holder.import(key).await?,
+            Origin::Plain(key) => holder.import(*key).await?,
             Origin::Wrapped { exchange, material, blob } => {
                 let exchange = KeyRef { spec: exchange, material: &material };
                 holder.import_wrapped(&exchange, &blob, wanted.spec).await?
