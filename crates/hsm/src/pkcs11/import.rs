@@ -85,6 +85,11 @@ impl TokenConnection {
         inner: &[u8],
         public: impl Fn(&mut Self, ObjectHandle) -> Result<Option<PublicKey>, Fault>,
     ) -> Result<Reply, Fault> {
+        // Nothing but its length tells one kind of symmetric key from another, and not every token says what it unwrapped.
+        // AES-KWP adds one block (RFC 5649 §4.1); what it filled up to whole blocks is no AES key.
+        if spec.family() == KeyFamily::Oct && inner.len() != spec.bytes() + 8 {
+            return Err(Fault::Answer(HsmError::Refused("the wrapped key is of another kind")));
+        }
         let id = self.new_id()?;
         let unwrapped = match self.unwrap_object(spec, id, wrapping, inner, true) {
             Err(error) if refuses_strictness(&error) => self.unwrap_object(spec, id, wrapping, inner, false),

@@ -95,10 +95,7 @@ impl TokenConnection {
                     return Err(Fault::Answer(HsmError::Refused("the key is of another kind")));
                 }
                 Some(public) => Check::Public(public.spki_der()),
-                None => {
-                    self.check_length(spec, handle)?;
-                    Check::Value(self.check_value(handle)?)
-                }
+                None => Check::Value(self.check_value(handle)?),
             };
             let key = TokenKey { spec, id, check };
             self.prove(&key, handle)?;
@@ -250,17 +247,6 @@ impl TokenConnection {
             // A key of another kind cannot even try.
             Ok(false) | Err(Fault::Answer(_)) => Err(mismatch()),
             Err(error) => Err(error),
-        }
-    }
-
-    /// Nothing but its length tells one kind of symmetric key from another.
-    fn check_length(&self, spec: KeySpec, handle: ObjectHandle) -> Result<(), Fault> {
-        let attributes = self.session.get_attributes(handle, &[AttributeType::ValueLen]).map_err(fault)?;
-        let wanted = spec.bytes().try_into().map_err(fault)?;
-        if attributes.contains(&Attribute::ValueLen(wanted)) {
-            Ok(())
-        } else {
-            Err(Fault::Answer(HsmError::Refused("the key is of another kind")))
         }
     }
 
