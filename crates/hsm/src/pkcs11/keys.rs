@@ -329,7 +329,7 @@ pub(super) fn private_template(spec: KeySpec, id: [u8; ID_BYTES], strict: bool) 
 }
 
 /// Whether a token may have refused because of what `strict` adds.
-pub(super) fn refuses_strictness(error: &Error) -> bool {
+fn refuses_strictness(error: &Error) -> bool {
     matches!(
         error,
         Error::Pkcs11(
