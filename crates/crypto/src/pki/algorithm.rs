@@ -92,7 +92,7 @@ impl SignatureVerificationAlgorithm for Es256k {
     }
 }
 
-/// Everything that verifies here; the strongest first has no meaning, the key and the identifier choose.
+/// Everything that verifies here; which of it does is chosen by the key and the identifier.
 pub(super) fn verifiable() -> Vec<&'static dyn SignatureVerificationAlgorithm> {
     let mut all = webpki::ALL_VERIFICATION_ALGS.to_vec();
     all.push(&Es256k);

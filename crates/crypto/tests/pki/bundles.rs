@@ -204,8 +204,8 @@ fn a_file_without_its_key_or_its_certificate_is_refused() {
     let read = |parts: &[String]| read_pem(&SecretString::new(parts.concat()), ChainOrder::LeafFirst).err();
     let key = to_pem("PRIVATE KEY", made.key.expose(Reason::Test));
     let certificate = to_pem("CERTIFICATE", leaf);
-    assert_eq!(read(&[key.clone()]), Some(BundleRefused::NoCertificate));
-    assert_eq!(read(&[certificate.clone()]), Some(BundleRefused::NoKey));
+    assert_eq!(read(std::slice::from_ref(&key)), Some(BundleRefused::NoCertificate));
+    assert_eq!(read(std::slice::from_ref(&certificate)), Some(BundleRefused::NoKey));
     assert_eq!(read(&[key.clone(), key.clone(), certificate.clone()]), Some(BundleRefused::ManyKeys));
     let stranger = to_pem("CERTIFICATE", &other.chain[0]);
     assert_eq!(read(&[key, stranger]), Some(BundleRefused::KeyMismatch));
