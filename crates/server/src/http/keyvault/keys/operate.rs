@@ -12,7 +12,7 @@ use super::KEYS;
 use crate::http::Request;
 use crate::http::app::App;
 use crate::http::keyvault::{Asked, BODY, RBAC_ASSIGNMENT_HEADER, bad, body, name, query, version};
-use crate::http::problem::{Class, Problem};
+use crate::http::problem::Problem;
 use crate::http::refusal::of_vault;
 use crate::http::reply::{Reply, Success};
 
@@ -99,18 +99,14 @@ pub(super) async fn random(app: Arc<App>, mut request: Request) -> Result<Reply,
     Ok(Reply::wiped_json(Success::Ok, wire::RandomBytes { value }.to_json()))
 }
 
-/// Nobody's attestation is trusted here, so that no environment can prove itself and no key is released.
-pub(super) async fn release(_: Arc<App>, mut request: Request) -> Result<Reply, Problem> {
-    Asked::of(&request)?;
-    name(&request)?;
-    version(&request)?;
+/// Always refused: nobody's attestation is trusted here, so that no environment can prove itself.
+pub(super) async fn release(app: Arc<App>, mut request: Request) -> Result<Reply, Problem> {
+    let (asked, name, version) = (Asked::of(&request)?, name(&request)?, version(&request)?);
     query(&request)?;
     body(&mut request, &BODY, wire::ReleaseRequest::parse).await?;
-    Err(Problem::new(
-        Class::Invalid,
-        "NotSupported",
-        "keys are not released here: this server trusts no attestation service",
-    ))
+    let (context, caller) = (app.context(&request.head), &asked.admitted.caller);
+    let released = app.platform.release_key(&context, caller, &asked.vault, &name, version).await;
+    match counted(&app, "release", "none", released)? {}
 }
 
 fn signature(name: &str) -> Result<SignatureAlgorithm, Problem> {
