@@ -58,6 +58,18 @@ const NEEDS: &[Need] = &[
         packages: &["openjdk-17-jdk-headless"],
     },
     Need { what: "Maven", program: "mvn", arguments: &["--version"], packages: &["maven"] },
+    Need {
+        what: "libtss2 (root keys in a TPM)",
+        program: "pkg-config",
+        arguments: &["--exists", "tss2-esys"],
+        packages: &["pkg-config", "libtss2-dev"],
+    },
+    Need {
+        what: "a software TPM",
+        program: "swtpm",
+        arguments: &["--version"],
+        packages: &["swtpm", "swtpm-tools"],
+    },
     Need { what: "sha256sum", program: "sha256sum", arguments: &["--version"], packages: &["coreutils"] },
 ];
 

@@ -162,22 +162,29 @@ fn tidy(workspace: &Workspace, log: &Log) -> Result<Outcome> {
     ))
 }
 
+/// TPM support where the machine can build and try it; the same everywhere, so that nothing is built twice.
+fn features() -> &'static [&'static str] {
+    let there = succeeds("pkg-config", &["--exists", "tss2-esys"]) && succeeds("swtpm", &["--version"]);
+    if there { &["--features", "vouchsafe/tpm,vouchsafe-store/tpm"] } else { &[] }
+}
+
 fn clippy(workspace: &Workspace, log: &Log) -> Result<Outcome> {
     let mut cargo = workspace.cargo();
-    cargo.args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    cargo.args(["clippy", "--locked", "--workspace", "--all-targets"]).args(features());
+    cargo.args(["--", "-D", "warnings"]);
     Ok(verdict(log.run(&mut cargo, 40 * MINUTE)?, "clippy has something to say"))
 }
 
 fn unit(workspace: &Workspace, log: &Log) -> Result<Outcome> {
     let mut cargo = workspace.cargo();
-    cargo.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
+    cargo.args(["test", "--locked", "--workspace", "--no-fail-fast"]).args(features());
     Ok(verdict(log.run(&mut cargo, 45 * MINUTE)?, "a test failed"))
 }
 
 fn build(workspace: &Workspace, log: &Log) -> Result<Outcome> {
     let mut cargo = workspace.cargo();
     // The whole workspace, because the tests before built with its features, and one package alone may have others.
-    cargo.args(["build", "--locked", "--workspace", "--bins"]);
+    cargo.args(["build", "--locked", "--workspace", "--bins"]).args(features());
     Ok(verdict(log.run(&mut cargo, 40 * MINUTE)?, "the binary does not build"))
 }
 
