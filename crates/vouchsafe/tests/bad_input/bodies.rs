@@ -67,6 +67,10 @@ pub async fn try_all(bench: &mut Bench) {
         (&vault, "PUT", "/secrets/new?api-version=7.4".to_owned()),
         (&vault, "PATCH", "/secrets/kept?api-version=7.4".to_owned()),
         (&vault, "POST", "/secrets/restore?api-version=7.4".to_owned()),
+        (&vault, "POST", "/keys/new/create?api-version=7.4".to_owned()),
+        (&vault, "PUT", "/keys/new?api-version=7.4".to_owned()),
+        (&vault, "POST", "/keys/kept//sign?api-version=7.4".to_owned()),
+        (&vault, "PUT", "/keys/kept/rotationpolicy?api-version=7.4".to_owned()),
         (&arm, "PUT", format!("{below}/resourceGroups/new?api-version=1")),
         (&arm, "PUT", format!("{group}/providers/Microsoft.KeyVault/vaults/new?api-version=1")),
         (
@@ -115,7 +119,85 @@ pub async fn try_all(bench: &mut Bench) {
         }
     }
     wrong_members(bench, &routes).await;
+    wrong_keys(bench).await;
     forms(bench).await;
+}
+
+/// Keys that cannot be, and operations that no key does.
+async fn wrong_keys(bench: &mut Bench) {
+    let digest = "A".repeat(43);
+    let key = |rest: &str| format!("{{\"key\":{{{rest}}}}}");
+    let sign = |rest: &str| format!("{{\"alg\":\"ES256\",{rest}}}");
+    let action = |rest: &str| format!("{{\"lifetimeActions\":[{{{rest}}}]}}");
+    let tags: Vec<_> = (0..16).map(|n| format!("\"t{n}\":\"v\"")).collect();
+    let cases = [
+        ("POST", "keys/new/create", "{}".to_owned()),
+        ("POST", "keys/new/create", "{\"kty\":1}".to_owned()),
+        ("POST", "keys/new/create", "{\"kty\":\"rsa\"}".to_owned()),
+        ("POST", "keys/new/create", "{\"kty\":{\"RSA\":1}}".to_owned()),
+        ("POST", "keys/new/create", "{\"kty\":\"RSA\",\"key_size\":-2048}".to_owned()),
+        ("POST", "keys/new/create", "{\"kty\":\"RSA\",\"key_size\":2048.5}".to_owned()),
+        ("POST", "keys/new/create", "{\"kty\":\"RSA\",\"key_size\":4294967296}".to_owned()),
+        ("POST", "keys/new/create", "{\"kty\":\"RSA\",\"key_size\":1000000000}".to_owned()),
+        ("POST", "keys/new/create", "{\"kty\":\"RSA\",\"public_exponent\":1}".to_owned()),
+        ("POST", "keys/new/create", "{\"kty\":\"EC\",\"crv\":\"P-224\"}".to_owned()),
+        ("POST", "keys/new/create", "{\"kty\":\"EC\",\"key_ops\":\"sign\"}".to_owned()),
+        ("POST", "keys/new/create", "{\"kty\":\"EC\",\"key_ops\":[\"steal\"]}".to_owned()),
+        ("POST", "keys/new/create", "{\"kty\":\"EC\",\"attributes\":{\"exp\":-1}}".to_owned()),
+        ("POST", "keys/new/create", "{\"kty\":\"EC\",\"attributes\":{\"nbf\":2,\"exp\":1}}".to_owned()),
+        ("POST", "keys/new/create", "{\"kty\":\"EC\",\"attributes\":{\"exportable\":true}}".to_owned()),
+        ("POST", "keys/new/create", "{\"kty\":\"EC\",\"release_policy\":{}}".to_owned()),
+        ("POST", "keys/new/create", "{\"kty\":\"EC\",\"release_policy\":{\"data\":\"!\"}}".to_owned()),
+        ("POST", "keys/new/create", format!("{{\"kty\":\"EC\",\"tags\":{{{}}}}}", tags.join(","))),
+        ("POST", "keys/new/create", "{\"kty\":\"EC-HSM\"}".to_owned()),
+        ("PUT", "keys/new", "{}".to_owned()),
+        ("PUT", "keys/new", key("")),
+        ("PUT", "keys/new", key("\"kty\":\"EC\",\"crv\":\"P-256\",\"d\":\"AQ==\"")),
+        ("PUT", "keys/new", key("\"kty\":\"EC\",\"crv\":\"P-256\",\"d\":\"\",\"x\":\"\",\"y\":\"\"")),
+        (
+            "PUT",
+            "keys/new",
+            key("\"kty\":\"RSA\",\"n\":\"AQ\",\"e\":\"AQ\",\"d\":\"AQ\",\"p\":\"AQ\",\"q\":\"AQ\""),
+        ),
+        (
+            "PUT",
+            "keys/new",
+            key(&format!("\"kty\":\"RSA\",\"n\":\"{}\",\"e\":\"AQAB\"", "A".repeat(100_000))),
+        ),
+        ("PUT", "keys/new", key("\"kty\":\"oct\",\"k\":\"\"")),
+        ("PUT", "keys/new", key("\"kty\":\"oct\"")),
+        ("PUT", "keys/new", key("\"kty\":\"RSA-HSM\",\"key_hsm\":\"AAAA\"")),
+        ("POST", "keys/kept//sign", sign("\"value\":\"\"")),
+        ("POST", "keys/kept//sign", sign("\"value\":[1]")),
+        ("POST", "keys/kept//sign", sign(&format!("\"value\":\"{digest}=\""))),
+        ("POST", "keys/kept//sign", sign(&format!("\"value\":\"{}\"", "A".repeat(200_000)))),
+        ("POST", "keys/kept//sign", format!("{{\"alg\":\"none\",\"value\":\"{digest}\"}}")),
+        ("POST", "keys/kept//sign", format!("{{\"alg\":\"HS256\",\"value\":\"{digest}\"}}")),
+        ("POST", "keys/kept//sign", format!("{{\"alg\":\"RS256\",\"value\":\"{digest}\"}}")),
+        ("POST", "keys/kept//sign", format!("{{\"alg\":\"{}\",\"value\":\"{digest}\"}}", "x".repeat(10_000))),
+        ("POST", "keys/kept//verify", sign(&format!("\"value\":\"{digest}\""))),
+        ("POST", "keys/kept//decrypt", format!("{{\"alg\":\"A999GCM\",\"value\":\"{digest}\"}}")),
+        ("POST", "keys/kept//release", "{\"target\":\"a.b.c\"}".to_owned()),
+        ("POST", "keys/restore", "{\"value\":\"AAAA\"}".to_owned()),
+        ("POST", "rng", "{}".to_owned()),
+        ("POST", "rng", "{\"count\":0}".to_owned()),
+        ("POST", "rng", "{\"count\":-1}".to_owned()),
+        ("POST", "rng", "{\"count\":4294967295}".to_owned()),
+        ("PUT", "keys/kept/rotationpolicy", action("")),
+        ("PUT", "keys/kept/rotationpolicy", action("\"action\":{\"type\":\"Explode\"}")),
+        (
+            "PUT",
+            "keys/kept/rotationpolicy",
+            action("\"action\":{\"type\":\"Rotate\"},\"trigger\":{\"timeAfterCreate\":\"P999999999Y\"}"),
+        ),
+        ("PUT", "keys/kept/rotationpolicy", "{\"attributes\":{\"expiryTime\":\"PT1S\"}}".to_owned()),
+    ];
+    let place = bench.vault.clone();
+    for (method, path, body) in cases {
+        let pieces = place.pieces(format!("{method} /{path} HTTP/1.1")).body(&body);
+        let shown: String = body.chars().take(80).collect();
+        bench.refuses_with(&place, 400, &format!("{method} {path} {shown}"), &pieces).await;
+    }
 }
 
 /// Objects that are well formed and mean nothing.

@@ -213,6 +213,11 @@ impl Bench {
             (&self.vault.host, "/deletedsecrets".to_owned()),
             (&self.vault.host, "/secrets/kept/versions".to_owned()),
             (&self.vault.host, "/secrets/kept".to_owned()),
+            (&self.vault.host, "/keys".to_owned()),
+            (&self.vault.host, "/deletedkeys".to_owned()),
+            (&self.vault.host, "/keys/kept/versions".to_owned()),
+            (&self.vault.host, "/keys/kept".to_owned()),
+            (&self.vault.host, "/keys/kept/rotationpolicy".to_owned()),
             (&self.arm.host, format!("{below}/resourceGroups?api-version=1")),
             (&self.arm.host, format!("{below}/resources?api-version=1")),
             (
@@ -231,6 +236,10 @@ impl Bench {
         for name in ["kept", "also-kept"] {
             let pieces =
                 self.vault.pieces(format!("PUT /secrets/{name} HTTP/1.1")).body(r#"{"value":"as it was"}"#);
+            let answer = self.vault.client.raw(&self.vault.host, &pieces).await.unwrap();
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+            let pieces =
+                self.vault.pieces(format!("POST /keys/{name}/create HTTP/1.1")).body(r#"{"kty":"EC"}"#);
             let answer = self.vault.client.raw(&self.vault.host, &pieces).await.unwrap();
             assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
         }
