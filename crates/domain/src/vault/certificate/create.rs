@@ -75,8 +75,9 @@ impl Platform {
             let place = admitted.place(Certificates::FAMILY, name);
             let decided = async {
                 let standing = self.standing(&place).await?;
+                may_begin(name, &standing)?;
                 self.name_is_ours(&place, name).await?;
-                let policy = decide_create(name, &standing, wanted, &admitted.vault, context.now)?;
+                let policy = decide_create(&standing, wanted, &admitted.vault, context.now)?;
                 self.issuer_is_usable(&place, &policy).await?;
                 Ok((standing, policy))
             };
@@ -220,6 +221,10 @@ impl Platform {
         current: &CertificateVersion,
         policy: &CertificatePolicy,
     ) -> Result<Option<(PublicKey, SecretBytes)>, Error> {
+        // SECURITY: a key that was made not to leave is never kept for a version whose secret would give it out.
+        if policy.key.exportable && !current.exportable {
+            return Ok(None);
+        }
         let keys = place.companion(Keys::FAMILY);
         let Some(version) = self.load::<KeyVersion>(&keys.version(current.version)).await? else {
             return Ok(None);
@@ -309,13 +314,11 @@ fn wish(pending: &PendingCertificate) -> CertificateVersion {
 
 /// Whether a version may be made under this name now, and from which policy.
 fn decide_create(
-    name: &ObjectName,
     standing: &Standing,
     wanted: &CertificateToCreate,
     vault: &Vault,
     now: Timestamp,
 ) -> Result<CertificatePolicy, Error> {
-    may_begin(name, standing)?;
     labels_and_validity(&wanted.attributes.tags, None, None).map_err(Error::BadParameter)?;
     let before = standing.policy.as_ref().map(|found| &found.noun);
     let policy = match (&wanted.policy, before) {

@@ -1,0 +1,16 @@
+//! Certificates of a vault: policies, the life of operations and versions, what is managed, what leaves and what does
+//! not, renewals, private authorities, issuers outside, and what a store that fails leaves behind.
+
+mod authority;
+mod exportable;
+mod import;
+mod interrupted;
+mod life;
+mod life_model;
+mod managed;
+mod outside;
+mod pending;
+mod policy;
+mod records;
+mod renewal;
+mod support;

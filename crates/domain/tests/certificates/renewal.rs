@@ -1,0 +1,151 @@
+//! What the job does as time goes by: renews, keeps keys or not, tells, tries again.
+
+use vouchsafe_domain::audit::{Outcome, Phase};
+use vouchsafe_domain::vault::certificate::{
+    CertificateJobs, CertificateUpdate, IssuerPatch, LifetimeAction, LifetimeActionType, PendingStatus,
+    PolicyPatch, Trigger,
+};
+
+use crate::support::{DAY, House, by, issuer_name, itself, object, renews_at, unknown};
+
+const QUIET: CertificateJobs = CertificateJobs { ended: 0, renewed: 0, told: 0, lists: 0, failed: 0 };
+
+fn told_events(house: &House) -> usize {
+    let entries = house.memory.log.entries();
+    let told = entries.iter().filter(|(_, entry)| {
+        entry.action == "Microsoft.KeyVault.CertificateNearExpiry" && entry.outcome == Some(Outcome::Done)
+    });
+    told.count()
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_when_its_share_of_life_is_over_and_not_before() {
+    let house = House::new(50).await;
+    let first = house.make("web", PolicyPatch { lifetime_actions: renews_at(80), ..itself() }).await;
+    let (not_before, expires) = (first.not_before.expect("a date"), first.expires.expect("a date"));
+    let due = not_before.plus(expires.since(not_before) * 4 / 5);
+    house.opened.clock.set(vouchsafe_domain::time::Timestamp::from_millis(due.millis() - 1));
+    assert_eq!(house.jobs().await, QUIET);
+    house.opened.clock.set(due);
+    assert_eq!(house.jobs().await, CertificateJobs { renewed: 1, ..QUIET });
+    assert_eq!(house.get("web").await.expect("a certificate").version, first);
+    assert_eq!(house.jobs().await, CertificateJobs { ended: 1, ..QUIET });
+    let second = house.get("web").await.expect("a certificate").version;
+    assert_eq!((second.previous, second.created), (Some(first.version), due));
+    assert!(second.expires > first.expires);
+    assert_eq!(house.jobs().await, QUIET, "what was renewed is not due");
+    assert!(house.poll("web").await.expect("an operation").renewal);
+}
+
+#[tokio::test]
+async fn a_renewal_keeps_the_key_when_the_policy_says_so_and_makes_one_otherwise() {
+    let house = House::new(51).await;
+    for (name, reuse_key) in [("kept", true), ("fresh", false)] {
+        let days = Trigger::DaysBeforeExpiry(30);
+        let action = LifetimeAction { trigger: days, action: LifetimeActionType::AutoRenew };
+        let policy =
+            PolicyPatch { reuse_key: Some(reuse_key), lifetime_actions: Some(vec![action]), ..itself() };
+        house.make(name, policy).await;
+    }
+    let (context, platform) = (house.opened.context(), house.platform());
+    let public = |name: &'static str| {
+        let (context, caller, at) = (&context, &house.caller, house.at());
+        async move {
+            let key =
+                platform.get_key(context, caller, at, &object(name), None).await.expect("a key").version;
+            (key.version, key.public)
+        }
+    };
+    let before = (public("kept").await, public("fresh").await);
+    house.forward(340 * DAY);
+    assert_eq!(house.jobs().await.renewed, 2);
+    assert_eq!(house.jobs().await.ended, 2);
+    let after = (public("kept").await, public("fresh").await);
+    assert_ne!(before.0.0, after.0.0);
+    assert_eq!(before.0.1, after.0.1, "the key was kept");
+    assert_ne!(before.1.1, after.1.1, "the key was made anew");
+}
+
+#[tokio::test]
+async fn contacts_are_told_once_and_also_when_nobody_here_can_renew() {
+    let house = House::new(52).await;
+    let notify = LifetimeAction {
+        trigger: Trigger::LifetimePercentage(50),
+        action: LifetimeActionType::EmailContacts,
+    };
+    house.make("told", PolicyPatch { lifetime_actions: Some(vec![notify]), ..itself() }).await;
+    let elsewhere = crate::pending::Elsewhere::new();
+    let begun = house.begin("outside", PolicyPatch { lifetime_actions: renews_at(50), ..unknown() }).await;
+    let wanted = vouchsafe_domain::vault::certificate::CertificateToMerge {
+        chain: vec![elsewhere.issue(&begun.expect("an operation").csr)],
+        ..Default::default()
+    };
+    let (context, name) = (house.opened.context(), object("outside"));
+    house
+        .platform()
+        .merge_certificate(&context, &house.caller, house.at(), &name, &wanted)
+        .await
+        .expect("merged");
+    assert_eq!(house.jobs().await, QUIET);
+    house.forward(200 * DAY);
+    assert_eq!(house.jobs().await, CertificateJobs { told: 2, ..QUIET });
+    assert_eq!(house.jobs().await, QUIET);
+    vouchsafe_domain::ports::Log::flush(&*house.memory.log).await.expect("a log");
+    assert_eq!(told_events(&house), 2);
+    let open = house.memory.log.entries();
+    assert!(open.iter().all(|(_, entry)| entry.phase != Phase::Event || entry.outcome.is_some()));
+    assert!(house.get("told").await.expect("a certificate").version.notified);
+}
+
+#[tokio::test]
+async fn what_is_disabled_deleted_or_in_progress_is_not_renewed() {
+    let house = House::new(53).await;
+    for name in ["disabled", "deleted", "busy", "switched-off"] {
+        house.make(name, PolicyPatch { lifetime_actions: renews_at(50), ..itself() }).await;
+    }
+    let (context, platform) = (house.opened.context(), house.platform());
+    let update = CertificateUpdate { disabled: Some(true), ..CertificateUpdate::default() };
+    platform
+        .update_certificate(&context, &house.caller, house.at(), &object("disabled"), None, &update)
+        .await
+        .expect("disabled");
+    let off = PolicyPatch { disabled: Some(true), ..PolicyPatch::default() };
+    platform
+        .update_certificate_policy(&context, &house.caller, house.at(), &object("switched-off"), &off)
+        .await
+        .expect("switched off");
+    house.delete("deleted").await.expect("deleted");
+    let busy = PolicyPatch { lifetime_actions: renews_at(99), ..unknown() };
+    house.begin("busy", busy).await.expect("an operation");
+    house.forward(300 * DAY);
+    assert_eq!(house.jobs().await, QUIET);
+}
+
+#[tokio::test]
+async fn a_renewal_that_failed_is_tried_again_hours_later() {
+    let house = House::new(54).await;
+    house.set_authority("ours", "example.test").await.expect("an issuer");
+    house.make("web", PolicyPatch { lifetime_actions: renews_at(50), ..by("ours") }).await;
+    house.forward(250 * DAY);
+    let jobs = house.jobs().await;
+    assert_eq!((jobs.renewed, jobs.lists), (1, 1), "the list ran out, too");
+    let (context, platform) = (house.opened.context(), house.platform());
+    let rules = IssuerPatch { account: Some("other.test".to_owned()), ..IssuerPatch::default() };
+    platform
+        .update_certificate_issuer(&context, &house.caller, house.at(), &issuer_name("ours"), &rules)
+        .await
+        .expect("changed");
+    assert_eq!(house.jobs().await.ended, 1);
+    let failed = house.poll("web").await.expect("an operation");
+    assert!(matches!(&failed.status, PendingStatus::Failed(failure) if failure.code == "RequestRefused"));
+    assert_eq!(house.jobs().await, QUIET);
+    let rules = IssuerPatch { account: Some("example.test".to_owned()), ..IssuerPatch::default() };
+    platform
+        .update_certificate_issuer(&context, &house.caller, house.at(), &issuer_name("ours"), &rules)
+        .await
+        .expect("changed back");
+    house.forward(std::time::Duration::from_secs(6 * 3_600));
+    assert_eq!(house.jobs().await.renewed, 1);
+    assert_eq!(house.jobs().await.ended, 1);
+    assert_eq!(house.poll("web").await.expect("an operation").status, PendingStatus::Completed);
+}
