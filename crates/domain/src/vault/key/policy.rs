@@ -366,7 +366,8 @@ mod tests {
     fn a_policy_that_azure_refuses_is_refused() {
         use LifetimeTrigger::{AfterCreate, BeforeExpiry};
         use RotationAction::{Notify, Rotate};
-        let table: [(&[(LifetimeTrigger, RotationAction)], Option<&str>, bool); 14] = [
+        type Row<'a> = (&'a [(LifetimeTrigger, RotationAction)], Option<&'a str>, bool);
+        let table: [Row<'_>; 14] = [
             (&[], None, true),
             (&[], Some("P28D"), true),
             (&[], Some("P27D"), false),
