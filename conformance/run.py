@@ -198,6 +198,7 @@ def prepare(server, directory):
     value_file.write_text(value)
     server.cli("secret", "set", "seeded", "--vault", "conformance-a", "--value-file", str(value_file))
     value_file.unlink()
+    server.cli("key", "create", "seeded", "--vault", "conformance-a", "--kind", "ec", "--curve", "P-256")
     identities = {
         identity["name"]: {
             "client_id": identity["properties"]["clientId"],
@@ -213,6 +214,7 @@ def prepare(server, directory):
         "vaults": ["conformance-a", "conformance-b"],
         "seeded_name": "seeded",
         "seeded_value": value,
+        "seeded_key": "seeded",
         "identities": identities,
         "application_client_id": server.application_client_id,
         "certificate_pem": str(directory / "registered.pem"),

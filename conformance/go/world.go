@@ -17,6 +17,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 )
 
@@ -35,6 +36,7 @@ type worldFile struct {
 	Vaults                     []string            `json:"vaults"`
 	SeededName                 string              `json:"seeded_name"`
 	SeededValue                string              `json:"seeded_value"`
+	SeededKey                  string              `json:"seeded_key"`
 	Identities                 map[string]identity `json:"identities"`
 	ApplicationClientID        string              `json:"application_client_id"`
 	CertificatePEM             string              `json:"certificate_pem"`
@@ -80,6 +82,11 @@ func (t *T) secretClient(vault int) *azsecrets.Client {
 
 func (t *T) secretClientAt(url string, credential azcore.TokenCredential) *azsecrets.Client {
 	return must(azsecrets.NewClient(url, credential, nil))
+}
+
+// keyClient is the same for keys.
+func (t *T) keyClient(vault int) *azkeys.Client {
+	return must(azkeys.NewClient(vaultURL(vault), t.managedIdentity(), nil))
 }
 
 // readsTheSeededSecret reads what the runner wrote, and checks it.

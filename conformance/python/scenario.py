@@ -8,12 +8,14 @@ of JSON on the standard output, which conformance/run.py reads.
 import importlib
 import json
 import sys
+import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 
-MODULES = ("identities", "secrets", "refusals", "asynchronous")
+MODULES = ("identities", "secrets", "refusals", "asynchronous", "keys", "cryptography_of_keys", "key_refusals")
 AT_ONCE = 4
+PRINTING = threading.Lock()
 
 
 def find(name):
@@ -32,7 +34,9 @@ def run(name):
     except Exception:
         said = traceback.format_exc()
     verdict = {"scenario": name, "passed": said is None, "seconds": time.monotonic() - started, "said": said}
-    sys.stdout.write(json.dumps(verdict) + "\n")
+    with PRINTING:
+        # On a line of its own, whatever another scenario is printing just now.
+        sys.stdout.write(f"\n{json.dumps(verdict)}\n")
     return said is None
 
 

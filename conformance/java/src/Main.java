@@ -30,6 +30,9 @@ final class Main {
         Identities.register(scenarios);
         Refusals.register(scenarios);
         Secrets.register(scenarios);
+        Keys.register(scenarios);
+        Cryptography.register(scenarios);
+        KeyRefusals.register(scenarios);
         var pool = Executors.newFixedThreadPool(AT_ONCE);
         List<Future<Boolean>> judged = new ArrayList<>();
         for (String name : names) judged.add(pool.submit(() -> judge(name, scenarios.get(name))));

@@ -6,6 +6,10 @@ import com.azure.core.util.polling.SyncPoller;
 import com.azure.identity.ManagedIdentityCredentialBuilder;
 import com.azure.json.JsonProviders;
 import com.azure.json.JsonReader;
+import com.azure.security.keyvault.keys.KeyClient;
+import com.azure.security.keyvault.keys.KeyClientBuilder;
+import com.azure.security.keyvault.keys.cryptography.CryptographyClient;
+import com.azure.security.keyvault.keys.cryptography.CryptographyClientBuilder;
 import com.azure.security.keyvault.secrets.SecretClient;
 import com.azure.security.keyvault.secrets.SecretClientBuilder;
 import java.io.IOException;
@@ -75,6 +79,16 @@ final class World {
 
     static SecretClient secretsAt(String url, TokenCredential credential) {
         return new SecretClientBuilder().vaultUrl(url).credential(credential).buildClient();
+    }
+
+    /** The same for keys. */
+    static KeyClient keys(String vault) {
+        return new KeyClientBuilder().vaultUrl(url(vault)).credential(managedIdentity()).buildClient();
+    }
+
+    /** What uses a key: what it can do by itself it does, the rest is asked of the vault. */
+    static CryptographyClient crypto(String id) {
+        return new CryptographyClientBuilder().keyIdentifier(id).credential(managedIdentity()).buildClient();
     }
 
     /** Reads what the runner wrote, and checks it. */

@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 
 import { ManagedIdentityCredential } from "@azure/identity";
+import { CryptographyClient, KeyClient } from "@azure/keyvault-keys";
 import { SecretClient } from "@azure/keyvault-secrets";
 
 export const WORLD = JSON.parse(readFileSync(process.env.CONFORMANCE_WORLD, "utf8"));
@@ -18,6 +19,16 @@ export function vaultUrl(name = VAULT_A, isPublic = false) {
 /** A client as an application would write it, with every check that it makes by itself. */
 export function secretClient(vault = VAULT_A, credential = new ManagedIdentityCredential(), isPublic = false) {
   return new SecretClient(vaultUrl(vault, isPublic), credential);
+}
+
+/** The same for keys. */
+export function keyClient(vault = VAULT_A) {
+  return new KeyClient(vaultUrl(vault), new ManagedIdentityCredential());
+}
+
+/** What uses a key: what it can do by itself it does, the rest is asked of the vault. */
+export function cryptoClient(key) {
+  return new CryptographyClient(key, new ManagedIdentityCredential());
 }
 
 /** A name that no other scenario uses. */
