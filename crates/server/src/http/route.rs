@@ -1,7 +1,7 @@
 //! The one route table: every address the server answers, with its guard, and nothing else decides.
 //!
-//! Patterns are literals, `{name}` (one segment, not empty), `{name?}` (one segment that may be empty, and may be
-//! absent at the end: Key Vault's "latest version") and a leading `{scope*}` (any ARM scope, the root included).
+//! Patterns are literals, `{name}` (one segment, not empty), `{name?}` (one segment that may be empty or absent: Key
+//! Vault's "latest version", which clients write as `/keys/k/`, `/keys/k//sign` or `/keys/k/sign`) and a leading `{scope*}` (any ARM scope, the root included).
 //! Literals beat parameters from left to right, so Azure's fixed words (`restore`, `versions`, `issuers`) are found
 //! before names; a name equal to a fixed word is still reachable with a method that the fixed word does not have.
 
@@ -227,6 +227,11 @@ impl<H> Row<H> {
                 rest = after;
                 continue;
             }
+            let absent = rest.len() < self.pieces.len() - index;
+            if let (Piece::Optional(name), true) = (piece, absent) {
+                params.push((*name, String::new()));
+                continue;
+            }
             let segment = rest.split_first().map(|(first, after)| {
                 rest = after;
                 first.as_ref()
@@ -235,9 +240,7 @@ impl<H> Row<H> {
                 (Piece::Required(name), Some(segment)) if !segment.is_empty() => {
                     params.push((*name, segment.to_owned()));
                 }
-                (Piece::Optional(name), segment) => {
-                    params.push((*name, segment.unwrap_or_default().to_owned()))
-                }
+                (Piece::Optional(name), Some(segment)) => params.push((*name, segment.to_owned())),
                 (Piece::Literal(_), Some(_)) => {}
                 _ => return None,
             }
@@ -296,14 +299,15 @@ impl<H> Table<H> {
             self.scoped.push(index);
             return Ok(());
         }
-        let mut node = self.root(plane);
-        for (position, piece) in pieces.iter().enumerate() {
-            if position + 1 == pieces.len() && matches!(piece, Piece::Optional(_)) {
-                self.end(node, index, &method)?;
+        let mut nodes = vec![self.root(plane)];
+        for piece in pieces {
+            let absent = if matches!(piece, Piece::Optional(_)) { nodes.clone() } else { Vec::new() };
+            for node in &mut nodes {
+                *node = self.step(*node, plane, piece);
             }
-            node = self.step(node, plane, *piece);
+            nodes.extend(absent);
         }
-        self.end(node, index, &method)
+        nodes.into_iter().try_for_each(|node| self.end(node, index, &method))
     }
 
     fn root(&self, plane: Plane) -> usize {

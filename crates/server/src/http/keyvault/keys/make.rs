@@ -80,7 +80,8 @@ pub(super) async fn update(app: Arc<App>, mut request: Request) -> Result<Reply,
         disabled: attributes.enabled.map(|enabled| !enabled),
         not_before: moment("nbf", attributes.nbf)?,
         expires: moment("exp", attributes.exp)?,
-        operations: given.key_ops.map(heard),
+        // A client that has no operations to change sends an empty list; a key without any would be good for nothing.
+        operations: given.key_ops.filter(|operations| !operations.is_empty()).map(heard),
         release_policy: given.release_policy.map(release_policy).transpose()?,
         tags: given.tags,
     };
@@ -97,7 +98,9 @@ fn spec(given: &wire::CreateKeyRequest) -> Result<KeySpec, Problem> {
     if given.crv.is_some() && family != KeyFamily::Ec {
         return Err(bad("the member `crv` is only for keys of the kind EC"));
     }
-    if given.public_exponent.is_some_and(|exponent| exponent != PUBLIC_EXPONENT || family != KeyFamily::Rsa) {
+    // A client that has no exponent to say says 0.
+    let exponent = given.public_exponent.filter(|exponent| *exponent != 0);
+    if exponent.is_some_and(|exponent| exponent != PUBLIC_EXPONENT || family != KeyFamily::Rsa) {
         return Err(bad(format!("the member `public_exponent` may only be {PUBLIC_EXPONENT}, for RSA keys")));
     }
     match (family, given.key_size) {
