@@ -14,8 +14,8 @@ const RULES: [(&str, &[&str], &str); 13] = [
     ),
     (
         "issue(",
-        &["domain/src/token/grant.rs", "server/src/tls/mod.rs"],
-        "grants go through `issue_recorded`; the listener's certificates are no tokens",
+        &["domain/src/token/grant.rs", "server/src/tls/mod.rs", "domain/src/vault/certificate/authority.rs"],
+        "grants go through `issue_recorded`; the certificates of authorities are no tokens",
     ),
     ("Evidence::by_", &["domain/src/token/grant.rs"], "evidence is made where the credential was checked"),
     (

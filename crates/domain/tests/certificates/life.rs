@@ -18,9 +18,11 @@ async fn what_is_created_is_in_progress_first_and_there_with_the_next_poll() {
     assert!(wish.version.attributes.disabled && wish.version.chain.is_empty() && wish.has_pending);
     assert_eq!((wish.version.version, wish.version.not_before), (begun.version, None));
     assert!(!house.has_key("web").await, "a key without its certificate is of no use to anybody");
+    assert!(house.key_waits("web").await);
 
     let polled = house.poll("web").await.expect("an operation");
     assert_eq!((polled.status, polled.request), (PendingStatus::Completed, begun.request));
+    assert!(!house.key_waits("web").await, "the key is stored once");
     let read = house.get("web").await.expect("a certificate");
     let made = &read.version;
     assert_eq!((made.version, made.previous), (begun.version, None));

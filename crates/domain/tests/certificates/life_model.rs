@@ -42,7 +42,7 @@ async fn step(house: &House, name: &str, model: &mut Model, choice: usize) {
             let (policy, operation) =
                 if choice == 0 { (itself(), Operation::Itself) } else { (unknown(), Operation::Unknown) };
             let begun = house.begin(name, policy).await;
-            let may = !model.deleted && !(model.exists && model.in_progress());
+            let may = !(model.deleted || model.exists && model.in_progress());
             assert_eq!(begun.is_ok(), may, "{what}: {begun:?}");
             if may {
                 *model = Model { exists: true, operation: Some(operation), ..model.clone() };

@@ -14,3 +14,4 @@ mod policy;
 mod records;
 mod renewal;
 mod support;
+mod token;

@@ -86,6 +86,7 @@ async fn there_is_one_operation_at_a_time() {
     house.begin("web", unknown()).await.expect("an operation");
     assert!(matches!(house.begin("web", itself()).await, Err(Error::OperationInProgress(_))));
     forget(&house, "web").await.expect("forgotten");
+    assert!(!house.key_waits("web").await);
     house.begin("web", itself()).await.expect("an operation");
 }
 
@@ -97,6 +98,7 @@ async fn a_cancelled_operation_says_so_with_its_next_step_and_makes_nothing() {
     assert!(!cancel(&house, "web", false).await.expect("asked otherwise"));
     assert!(cancel(&house, "web", true).await.expect("asked"));
     assert_eq!(house.poll("web").await.expect("an operation").status, PendingStatus::Cancelled);
+    assert!(!house.key_waits("web").await, "nobody waits for this key any more");
     assert!(!house.get("web").await.expect("a wish").version.is_issued());
     assert!(matches!(cancel(&house, "web", true).await, Err(Error::OperationEnded(_))));
     assert!(matches!(cancel(&house, "web", false).await, Err(Error::OperationEnded(_))));
@@ -129,6 +131,7 @@ async fn an_unknown_issuer_is_waited_for_until_somebody_merges() {
     assert_eq!(merged.chain, [leaf, authority.certificate.clone()], "the certificate comes first");
     assert_eq!(house.poll("web").await.expect("an operation").status, PendingStatus::Completed);
     assert!(house.has_key("web").await && house.secret("web", None).await.is_ok());
+    assert!(!house.key_waits("web").await, "the key is stored once");
     let again = merge(&house, "web", merged.chain.clone()).await;
     assert!(matches!(again, Err(Error::BadParameter(_))));
 }

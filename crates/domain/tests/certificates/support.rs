@@ -197,6 +197,13 @@ impl House {
         self.platform().run_certificate_jobs(&self.opened.context()).await.expect("a tick")
     }
 
+    /// Whether a key waits for its certificate.
+    pub async fn key_waits(&self, name: &str) -> bool {
+        use vouchsafe_domain::ports::Store as _;
+        let place = Key::new(self.partition(), Kind::KeyMaterial, name);
+        self.opened.store.get(&place).await.expect("a store").is_some()
+    }
+
     /// The private key of a version as the store has it: what must not be found anywhere else.
     pub async fn material(&self, name: &str, version: ObjectVersion) -> Vec<u8> {
         use vouchsafe_domain::ports::Store as _;
