@@ -129,7 +129,9 @@ impl Platform {
             let done = (name, pending, admitted.vault);
             (self.attempt(intent, commit, done, context).await?, admitted.tenant)
         });
-        if result.is_err() {
+        // Of a fault it is not known whether the store has the operation after all: then the key must stay.
+        if matches!(&result, Err(error) if !matches!(error, Error::Fault(Fault::Unavailable(_) | Fault::Broken(_))))
+        {
             self.forget_prepared(prepared).await;
         }
         result
