@@ -91,5 +91,17 @@ impl Jobs {
             Ok(steps) => tracing::info!(steps, "rotation policies were followed"),
             Err(error) => tracing::error!(%error, "rotation policies could not be followed"),
         }
+        match self.platform.purge_due_certificates(&context).await {
+            Ok(0) => {}
+            Ok(certificates) => {
+                tracing::info!(certificates, "deleted certificates were purged on their date")
+            }
+            Err(error) => tracing::error!(%error, "deleted certificates that are due could not be purged"),
+        }
+        match self.platform.run_certificate_jobs(&context).await {
+            Ok(jobs) if jobs.total() + jobs.failed == 0 => {}
+            Ok(jobs) => tracing::info!(?jobs, "certificates were gone on with"),
+            Err(error) => tracing::error!(%error, "certificates could not be gone on with"),
+        }
     }
 }
