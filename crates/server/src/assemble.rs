@@ -32,7 +32,7 @@ use crate::http::plane::{
     PUBLIC_RESOURCE_MANAGER_HOST, PUBLIC_VAULT_SUFFIX,
 };
 use crate::http::route::{Route, Table, TableError};
-use crate::http::{Handler, Parts, Readiness, Service, admin, arm, keyvault, node, oauth, operations};
+use crate::http::{Handler, Parts, Readiness, Service, admin, arm, keyvault, node, oauth, operations, pki};
 use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::listen::{AdminSocket, Doors, Drained, SocketError};
@@ -162,6 +162,7 @@ pub fn routes() -> Vec<Route<Handler<App>>> {
         operations::routes(),
         admin::routes(),
         node::routes(),
+        pki::routes(),
     ];
     planes.into_iter().flatten().collect()
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use vouchsafe_domain::ports::{Clock, Entropy};
+use vouchsafe_domain::vault::certificate::CertificateJobs;
 use vouchsafe_domain::{Context, Platform};
 use vouchsafe_store::Deployment;
 
@@ -66,6 +67,21 @@ impl Jobs {
         }
     }
 
+    async fn follow_certificates(&self, context: &Context) {
+        match self.platform.purge_due_certificates(context).await {
+            Ok(0) => {}
+            Ok(certificates) => tracing::info!(certificates, "deleted certificates were purged on their date"),
+            Err(error) => tracing::error!(%error, "deleted certificates that are due could not be purged"),
+        }
+        match self.platform.run_certificate_jobs(context).await {
+            Ok(jobs) if jobs.total() + jobs.failed == 0 => {}
+            Ok(CertificateJobs { ended, renewed, told, lists, failed }) => {
+                tracing::info!(ended, renewed, told, lists, failed, "policies of certificates were followed");
+            }
+            Err(error) => tracing::error!(%error, "policies of certificates could not be followed"),
+        }
+    }
+
     /// Renews certificates, moves signing keys on, purges what is due.
     pub async fn tick_seldom(&self) {
         let now = self.clock.now();
@@ -86,22 +102,18 @@ impl Jobs {
             Ok(keys) => tracing::info!(keys, "deleted keys were purged on their scheduled date"),
             Err(error) => tracing::error!(%error, "deleted keys that are due could not be purged"),
         }
+        match self.platform.purge_due_certificates(&context).await {
+            Ok(0) => {}
+            Ok(certificates) => {
+                tracing::info!(certificates, "deleted certificates were purged on their scheduled date")
+            }
+            Err(error) => tracing::error!(%error, "deleted certificates that are due could not be purged"),
+        }
         match self.platform.rotate_due_keys(&context).await {
             Ok(0) => {}
             Ok(steps) => tracing::info!(steps, "rotation policies were followed"),
             Err(error) => tracing::error!(%error, "rotation policies could not be followed"),
         }
-        match self.platform.purge_due_certificates(&context).await {
-            Ok(0) => {}
-            Ok(certificates) => {
-                tracing::info!(certificates, "deleted certificates were purged on their date")
-            }
-            Err(error) => tracing::error!(%error, "deleted certificates that are due could not be purged"),
-        }
-        match self.platform.run_certificate_jobs(&context).await {
-            Ok(jobs) if jobs.total() + jobs.failed == 0 => {}
-            Ok(jobs) => tracing::info!(?jobs, "certificates were gone on with"),
-            Err(error) => tracing::error!(%error, "certificates could not be gone on with"),
-        }
+        self.follow_certificates(&context).await;
     }
 }

@@ -11,6 +11,9 @@ pub const CLIENT_REQUEST_ID_BYTES_MAX: usize = 128;
 /// The most bytes of a certificate or key file that are read.
 pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// How long what authorities in vaults publish may be remembered on its way, at most: who is revoked is known soon.
+pub const PKI_CACHE_SECONDS_MAX: u64 = 300;
+
 /// The bounds an operator may move; the defaults suit one machine.
 #[derive(Clone, Debug)]
 pub struct Limits {

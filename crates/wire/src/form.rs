@@ -100,6 +100,17 @@ impl Form {
         digits.map(|digits| digits.parse().map_err(|_| BadForm::Malformed { name, problem })).transpose()
     }
 
+    /// Takes `true` or `false` out, in any case: Python writes the first letter large.
+    pub fn take_truth(&mut self, name: &'static str) -> Result<Option<bool>, BadForm> {
+        let problem = "must be true or false";
+        let read = |text: String| match text.to_ascii_lowercase().as_str() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(BadForm::Malformed { name, problem }),
+        };
+        self.take_plain(name)?.map(read).transpose()
+    }
+
     /// Whether a parameter is there, with or without a value.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(given, _)| given == name)

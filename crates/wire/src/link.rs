@@ -59,6 +59,8 @@ pub struct NextLink<'a> {
     pub skip_token: &'a SkipToken,
     /// The page size that the client asked for.
     pub max_results: Option<u32>,
+    /// Whether the client asked for certificates that are still being made.
+    pub include_pending: Option<bool>,
 }
 
 impl NextLink<'_> {
@@ -72,6 +74,9 @@ impl NextLink<'_> {
         link.push_str(&format!("$skiptoken={}", self.skip_token.encode()));
         if let Some(max_results) = self.max_results {
             link.push_str(&format!("&maxresults={max_results}"));
+        }
+        if let Some(include_pending) = self.include_pending {
+            link.push_str(&format!("&includePending={include_pending}"));
         }
         link
     }

@@ -20,6 +20,8 @@ pub enum BodyKind {
     Json,
     /// What token endpoints read (RFC 6749 appendix B).
     Form,
+    /// RFC 6960 appendix A.1.
+    Ocsp,
 }
 
 impl BodyKind {
@@ -27,6 +29,7 @@ impl BodyKind {
     pub const fn of(plane: Plane) -> Self {
         match plane {
             Plane::Entra => Self::Form,
+            Plane::Pki => Self::Ocsp,
             Plane::KeyVault | Plane::Arm | Plane::Operations | Plane::Admin | Plane::Node | Plane::Graph => {
                 Self::Json
             }
@@ -38,10 +41,11 @@ impl BodyKind {
         match self {
             Self::Json => "application/json",
             Self::Form => "application/x-www-form-urlencoded",
+            Self::Ocsp => "application/ocsp-request",
         }
     }
 
-    /// Whether a `Content-Type` says this kind; parameters are not looked at, because both are UTF-8 in any case.
+    /// Whether a `Content-Type` says this kind; parameters are not looked at, because text is UTF-8 in any case.
     pub fn is_stated_by(self, content_type: &HeaderValue) -> bool {
         let stated = content_type.to_str().ok().and_then(|text| text.split(';').next()).unwrap_or_default();
         let stated = stated.trim().to_ascii_lowercase();

@@ -13,6 +13,7 @@ pub mod keyvault;
 pub mod node;
 pub mod oauth;
 pub mod operations;
+pub mod pki;
 pub mod plane;
 pub mod problem;
 pub mod refusal;

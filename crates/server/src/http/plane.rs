@@ -179,7 +179,7 @@ pub struct Address {
     pub login: Origin,
     /// What stands before the plane's own paths: `/graph` or nothing.
     pub base_path: &'static str,
-    /// The vault, on the Key Vault plane only.
+    /// The vault, on the planes of vaults only.
     pub vault: Option<VaultAddress>,
     /// Whether one of Microsoft's public names was used.
     pub captured: bool,
@@ -241,7 +241,7 @@ impl Names {
             let vault = Some(VaultAddress { name, resource });
             let login = own();
             return Ok(Address {
-                plane: Plane::KeyVault,
+                plane: plane_of_vault(path),
                 origin,
                 login,
                 base_path: "",
@@ -277,7 +277,7 @@ fn captured(origin: Origin, path: &str) -> Result<Address, BadHost> {
     if let Some(label) = origin.host.label_under(PUBLIC_VAULT_SUFFIX) {
         let name = VaultName::parse(label).map_err(|_| BadHost::VaultName)?;
         let vault = VaultAddress { name, resource: format!("https://{PUBLIC_VAULT_SUFFIX}") };
-        return address(Plane::KeyVault, origin, Some(vault));
+        return address(plane_of_vault(path), origin, Some(vault));
     }
     Err(BadHost::Foreign)
 }
@@ -285,6 +285,11 @@ fn captured(origin: Origin, path: &str) -> Result<Address, BadHost> {
 fn first_segment(path: &str) -> &str {
     let path = path.strip_prefix('/').unwrap_or(path);
     path.split_once('/').map_or(path, |(first, _)| first)
+}
+
+/// On a vault's name everything is its data plane, but what its authorities publish.
+fn plane_of_vault(path: &str) -> Plane {
+    if first_segment(path) == "pki" { Plane::Pki } else { Plane::KeyVault }
 }
 
 /// On our own names the first segment tells the services apart; whatever is no other service's is a tenant.

@@ -38,7 +38,7 @@ impl Plane {
             Self::Arm => Dialect::Arm,
             Self::Graph => Dialect::Graph,
             Self::Node => Dialect::Node,
-            Self::Operations | Self::Admin => Dialect::Ours,
+            Self::Operations | Self::Admin | Self::Pki => Dialect::Ours,
         }
     }
 }

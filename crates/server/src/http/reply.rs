@@ -175,6 +175,11 @@ impl Reply {
         Self::bytes(success, content_type, Zeroizing::new(text.into_bytes()))
     }
 
+    /// An answer that is no text.
+    pub fn binary(success: Success, content_type: &'static str, bytes: Vec<u8>) -> Self {
+        Self::bytes(success, content_type, Zeroizing::new(bytes))
+    }
+
     /// A JSON answer that the wire floor wrote into a buffer that wipes itself, because it carries a secret.
     pub fn wiped_json(success: Success, json: Zeroizing<Vec<u8>>) -> Self {
         Self::bytes(success, "application/json; charset=utf-8", json)

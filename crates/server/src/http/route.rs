@@ -27,12 +27,22 @@ pub enum Plane {
     Node,
     /// Microsoft Graph.
     Graph,
+    /// What authorities in vaults publish for everybody: certificates, revocation lists, OCSP.
+    Pki,
 }
 
 impl Plane {
     /// Every plane, in the order of declaration.
-    pub const ALL: [Self; 7] =
-        [Self::Entra, Self::KeyVault, Self::Arm, Self::Operations, Self::Admin, Self::Node, Self::Graph];
+    pub const ALL: [Self; 8] = [
+        Self::Entra,
+        Self::KeyVault,
+        Self::Arm,
+        Self::Operations,
+        Self::Admin,
+        Self::Node,
+        Self::Graph,
+        Self::Pki,
+    ];
 
     /// The plane's name in metrics and logs.
     pub const fn as_str(self) -> &'static str {
@@ -44,6 +54,7 @@ impl Plane {
             Self::Admin => "admin",
             Self::Node => "node",
             Self::Graph => "graph",
+            Self::Pki => "pki",
         }
     }
 

@@ -18,6 +18,6 @@ pub use policy::{
 };
 pub use request::{
     CreateCertificateRequest, ImportCertificateRequest, IssuerAttributesRequest, IssuerCredentialsRequest,
-    IssuerRequest, MergeCertificateRequest, SetContactsRequest, UpdateCertificateRequest,
-    UpdateOperationRequest,
+    IssuerRequest, MergeCertificateRequest, RevocationReason, RevokeCertificateRequest, SetContactsRequest,
+    UpdateCertificateRequest, UpdateOperationRequest,
 };

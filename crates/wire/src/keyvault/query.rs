@@ -20,6 +20,8 @@ pub struct Query {
     pub skip_token: Option<SkipToken>,
     /// In which form a certificate's secret is wanted.
     pub out_content_type: Option<String>,
+    /// Whether certificates that are still being made are wanted, too.
+    pub include_pending: Option<bool>,
 }
 
 impl Query {
@@ -30,6 +32,7 @@ impl Query {
         let max_results = form.take_number("maxresults")?;
         let skip_token = SkipToken::take(&mut form)?;
         let out_content_type = form.take_plain("outContentType")?;
-        Ok(Self { api_version, max_results, skip_token, out_content_type })
+        let include_pending = form.take_truth("includePending")?;
+        Ok(Self { api_version, max_results, skip_token, out_content_type, include_pending })
     }
 }

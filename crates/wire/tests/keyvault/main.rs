@@ -226,6 +226,7 @@ fn a_link_is_absolute_and_repeats_the_page_size() {
         api_version: Some("2026-04-01"),
         skip_token: &token,
         max_results: Some(2),
+        include_pending: None,
     };
     assert_eq!(
         link.compose(),
@@ -267,6 +268,7 @@ proptest! {
         place: Vec<u8>,
         version in "\\PC{1,20}",
         max_results: Option<u32>,
+        include_pending: Option<bool>,
     ) {
         let skip_token = SkipToken::new(place);
         let link = NextLink {
@@ -275,12 +277,13 @@ proptest! {
             api_version: Some(&version),
             skip_token: &skip_token,
             max_results,
+            include_pending,
         }
         .compose();
         let query = link.split_once('?').unwrap().1;
         let skip_token = (!skip_token.place().is_empty()).then_some(skip_token);
         let expected =
-            Query { api_version: Some(version), max_results, skip_token, out_content_type: None };
+            Query { api_version: Some(version), max_results, skip_token, out_content_type: None, include_pending };
         assert_eq!(Query::parse(Some(query)).as_ref(), Ok(&expected));
         let reordered: Vec<&str> = query.rsplit('&').collect();
         assert_eq!(Query::parse(Some(&reordered.join("&").replace('$', "%24"))), Ok(expected));

@@ -20,26 +20,28 @@ use crate::vault::key::{KeyVersion, Keys};
 use crate::vault::object::{Collection, ObjectKind, Place};
 
 impl Platform {
-    /// The value of a managed secret's version, in the form that its certificate has, or in another.
+    /// The value of a managed secret's version, in the form that its certificate has, or in another; and the version
+    /// before it.
     pub(in crate::vault) async fn managed_value(
         &self,
         proof: &Authorized<GetSecret>,
         secret: &Place,
         version: ObjectVersion,
         form: Option<ContentType>,
-    ) -> Result<SecretBytes, Error> {
+    ) -> Result<(SecretBytes, Option<ObjectVersion>), Error> {
         let certificates = secret.companion(Certificates::FAMILY);
         let certificate = self.load::<CertificateVersion>(&certificates.version(version)).await?;
         let missing = || Fault::Broken("a managed secret has no certificate".to_owned());
         let certificate = certificate.ok_or_else(missing)?.noun;
         let form = form.unwrap_or(certificate.content_type);
+        let previous = certificate.previous;
         if !certificate.exportable {
-            return chain_only(&certificate, form);
+            return Ok((chain_only(&certificate, form)?, previous));
         }
         let keys = secret.companion(Keys::FAMILY);
         let key = self.load::<KeyVersion>(&keys.version(version)).await?.ok_or_else(missing)?.noun;
         if key.in_token {
-            return chain_only(&certificate, form);
+            return Ok((chain_only(&certificate, form)?, previous));
         }
         let material = self.load_material(proof, &keys, version).await?;
         let key = PrivateKey::from_material(key.spec, &material).map_err(|e| Fault::Broken(e.to_string()))?;
@@ -47,8 +49,8 @@ impl Platform {
             key.to_pkcs8().ok_or_else(|| Fault::Broken("a key pair has no PKCS#8 form".to_owned()))?;
         let bundle = Bundle { key: pkcs8, chain: certificate.chain };
         match form {
-            ContentType::Pem => Ok(bytes(write_pem(&bundle))),
-            ContentType::Pkcs12 => Ok(base64(&write_pfx(&bundle, &no_password())?)),
+            ContentType::Pem => Ok((bytes(write_pem(&bundle)), previous)),
+            ContentType::Pkcs12 => Ok((base64(&write_pfx(&bundle, &no_password())?), previous)),
         }
     }
 }

@@ -129,6 +129,19 @@ impl Platform {
         self.add_key::<CreateKey>(context, caller, vault, name, "create", wanted, Source::new()).await
     }
 
+    /// Whether the caller may take a key over; a denial is recorded as that of the import.
+    ///
+    /// For doors that look at the key before they hand it over, which costs more than anybody may ask for.
+    pub async fn may_import_key(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        vault: &VaultName,
+        name: &ObjectName,
+    ) -> Result<(), Error> {
+        self.admit::<ImportKey>(context, caller, vault, ObjectKind::Key, Some(name)).await.map(drop)
+    }
+
     /// Takes over a key, as a new key or a new version of one.
     pub async fn import_key(
         &self,

@@ -25,6 +25,8 @@ pub struct ReadSecret {
     pub vault: Arc<Vault>,
     /// The role assignment that allowed it.
     pub assignment: crate::ids::RoleAssignmentId,
+    /// The version before it, of the secret of a certificate.
+    pub previous: Option<ObjectVersion>,
     value: SecretBytes,
     _recorded: Recorded,
 }
@@ -70,15 +72,15 @@ impl Platform {
             if let Some(form) = form {
                 found.attributes.content_type = Some(form.as_str().to_owned());
             }
-            let value = if found.managed {
+            let (value, previous) = if found.managed {
                 self.managed_value(&admitted.proof, &place, found.version, form).await?
             } else {
-                self.load_material(&admitted.proof, &place, found.version).await?
+                (self.load_material(&admitted.proof, &place, found.version).await?, None)
             };
-            Ok((name, found, value))
+            Ok((name, found, value, previous))
         };
         match loaded.await {
-            Ok((name, version, value)) => {
+            Ok((name, version, value, previous)) => {
                 let recorded = self.trail.record(entry.outcome(Outcome::Done, None)).await?;
                 let assignment = admitted.proof.assignment();
                 Ok(ReadSecret {
@@ -86,6 +88,7 @@ impl Platform {
                     version,
                     vault: admitted.vault,
                     assignment,
+                    previous,
                     value,
                     _recorded: recorded,
                 })

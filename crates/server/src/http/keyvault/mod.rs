@@ -1,5 +1,6 @@
 //! Key Vault's data plane, for any api-version (wire facts §7): what is the same for secrets, keys and certificates.
 
+mod certificates;
 mod keys;
 mod secrets;
 
@@ -28,6 +29,7 @@ use super::{Handler, Request};
 pub fn routes() -> Vec<Route<Handler<App>>> {
     let mut routes = secrets::routes();
     routes.extend(keys::routes());
+    routes.extend(certificates::routes());
     routes
 }
 
@@ -142,6 +144,7 @@ fn paged<T, I: serde::Serialize>(
             api_version: query.api_version.as_deref(),
             skip_token: &skip_token,
             max_results: query.max_results,
+            include_pending: query.include_pending,
         }
         .compose()
     });

@@ -12,9 +12,10 @@ use vouchsafe_domain::vault::{
 use vouchsafe_wire::keyvault as wire;
 use vouchsafe_wire::secret_text::SecretText;
 
+use super::keys::KEYS;
 use super::{
-    Asked, BODY, Collection, Life, Paging, RBAC_ASSIGNMENT_HEADER, backed_up, bad, blob_to_restore, body,
-    moment, name, paged, query, route, seconds, shown_tags, version,
+    Asked, BODY, Collection, Life, Paging, RBAC_ASSIGNMENT_HEADER, backed_up, blob_to_restore, body, moment,
+    name, paged, query, route, seconds, shown_tags, version,
 };
 use crate::http::app::App;
 use crate::http::problem::Problem;
@@ -23,7 +24,7 @@ use crate::http::reply::{Reply, Success};
 use crate::http::route::Route;
 use crate::http::{Handler, Request, answer};
 
-const SECRETS: Collection = Collection { live: "secrets", deleted: "deletedsecrets" };
+pub(super) const SECRETS: Collection = Collection { live: "secrets", deleted: "deletedsecrets" };
 
 pub(super) fn routes() -> Vec<Route<Handler<App>>> {
     vec![
@@ -80,22 +81,24 @@ async fn set(app: Arc<App>, mut request: Request) -> Result<Reply, Problem> {
     let set = app.platform.set_secret(&context, &asked.admitted.caller, &asked.vault, &name, &wanted).await;
     let (head, vault) = set.map_err(of_vault)?;
     let value = SecretText::new(wanted.value.expose(Reason::Answer).to_owned());
-    Ok(bundle(&asked, &head.name, &head.current, &vault, Some(value)))
+    Ok(shown(&asked, &head.name, &head.current, &vault, Some(value)))
 }
 
 async fn get(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let (asked, name, version) = (Asked::of(&request)?, name(&request)?, version(&request)?);
-    // Only what backs a certificate can be converted.
-    if query(&request)?.out_content_type.is_some() {
-        return Err(bad("outContentType is only for secrets that back a certificate"));
-    }
-    let context = app.context(&request.head);
-    let read = app.platform.get_secret(&context, &asked.admitted.caller, &asked.vault, &name, version).await;
+    let form = query(&request)?.out_content_type;
+    let (context, caller) = (app.context(&request.head), &asked.admitted.caller);
+    let (platform, vault, form) = (&app.platform, &asked.vault, form.as_deref());
+    let read = platform.get_secret_as(&context, caller, vault, &name, version, form).await;
     let read = read.map_err(of_vault)?;
     let (name, version, vault) = (read.name.clone(), read.version.clone(), read.vault.clone());
-    let assignment = read.assignment.to_string();
+    let (assignment, previous) = (read.assignment.to_string(), read.previous);
     let value = text_of(read.into_value())?;
-    let reply = bundle(&asked, &name, &version, &vault, Some(value));
+    let bundle = wire::SecretBundle {
+        previous_version: previous.map(|version| version.to_string()),
+        ..bundle(&asked, &name, &version, &vault, Some(value))
+    };
+    let reply = Reply::wiped_json(Success::Ok, bundle.to_json());
     Ok(reply.with_header(RBAC_ASSIGNMENT_HEADER, &assignment))
 }
 
@@ -124,7 +127,7 @@ async fn update(app: Arc<App>, mut request: Request) -> Result<Reply, Problem> {
         .update_secret(&context, &asked.admitted.caller, &asked.vault, &name, version, &update)
         .await;
     let (name, version, vault) = updated.map_err(of_vault)?;
-    Ok(bundle(&asked, &name, &version, &vault, None))
+    Ok(shown(&asked, &name, &version, &vault, None))
 }
 
 async fn delete(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
@@ -183,7 +186,7 @@ async fn restore(app: Arc<App>, mut request: Request) -> Result<Reply, Problem> 
     let context = app.context(&request.head);
     let restored = app.platform.restore_secret(&context, &asked.admitted.caller, &asked.vault, &blob).await;
     let (head, vault) = restored.map_err(of_vault)?;
-    Ok(bundle(&asked, &head.name, &head.current, &vault, None))
+    Ok(shown(&asked, &head.name, &head.current, &vault, None))
 }
 
 async fn list_deleted(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
@@ -226,7 +229,7 @@ async fn recover(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let context = app.context(&request.head);
     let recovered = app.platform.recover_secret(&context, &asked.admitted.caller, &asked.vault, &name).await;
     let (SecretHead { name, current }, vault) = recovered.map_err(of_vault)?;
-    Ok(bundle(&asked, &name, &current, &vault, None))
+    Ok(shown(&asked, &name, &current, &vault, None))
 }
 
 fn attributes(version: &SecretVersion, vault: &Vault) -> wire::Attributes {
@@ -246,18 +249,32 @@ fn bundle(
     version: &SecretVersion,
     vault: &Vault,
     value: Option<SecretText>,
-) -> Reply {
-    let bundle = wire::SecretBundle {
+) -> wire::SecretBundle {
+    wire::SecretBundle {
         value,
         id: asked.identifier(SECRETS, name, Some(version.version)),
         content_type: version.attributes.content_type.clone(),
         attributes: attributes(version, vault),
         tags: shown_tags(&version.attributes.tags),
-        kid: None,
-        managed: None,
+        kid: kid(asked, name, version),
+        managed: version.managed.then_some(true),
         previous_version: None,
-    };
-    Reply::wiped_json(Success::Ok, bundle.to_json())
+    }
+}
+
+fn shown(
+    asked: &Asked,
+    name: &ObjectName,
+    version: &SecretVersion,
+    vault: &Vault,
+    value: Option<SecretText>,
+) -> Reply {
+    Reply::wiped_json(Success::Ok, bundle(asked, name, version, vault, value).to_json())
+}
+
+/// The key of the same name and version, where both belong to a certificate.
+fn kid(asked: &Asked, name: &ObjectName, version: &SecretVersion) -> Option<String> {
+    version.managed.then(|| asked.identifier(KEYS, name, Some(version.version)))
 }
 
 fn item(
@@ -272,7 +289,7 @@ fn item(
         attributes: attributes(version, vault),
         tags: shown_tags(&version.attributes.tags),
         content_type: version.attributes.content_type.clone(),
-        managed: None,
+        managed: version.managed.then_some(true),
     }
 }
 
@@ -291,7 +308,7 @@ fn deleted_bundle(
         content_type: current.attributes.content_type.clone(),
         attributes: attributes(current, vault),
         tags: shown_tags(&current.attributes.tags),
-        kid: None,
-        managed: None,
+        kid: kid(asked, name, current),
+        managed: current.managed.then_some(true),
     }
 }

@@ -75,6 +75,31 @@ pub struct UpdateOperationRequest {
     pub cancellation_requested: bool,
 }
 
+/// `POST /certificates/{name}/{version}/revoke`, which is ours: for certificates of an authority in the vault.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+pub struct RevokeCertificateRequest {
+    /// Why.
+    pub reason: Option<RevocationReason>,
+}
+
+/// Why a certificate is revoked (RFC 5280 §5.3.1), as far as a certificate of a vault can have such a reason.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub enum RevocationReason {
+    /// No reason is given.
+    Unspecified,
+    /// Somebody else may have the key.
+    KeyCompromise,
+    /// The subject has another name.
+    AffiliationChanged,
+    /// There is a newer certificate.
+    Superseded,
+    /// It is no longer needed.
+    CessationOfOperation,
+    /// A right that it names was taken away.
+    PrivilegeWithdrawn,
+}
+
 /// `PUT` and `PATCH /certificates/issuers/{name}`; a PUT needs the provider.
 #[derive(Deserialize)]
 pub struct IssuerRequest {
@@ -128,6 +153,7 @@ parsed!(
     ImportCertificateRequest,
     UpdateCertificateRequest,
     MergeCertificateRequest,
+    RevokeCertificateRequest,
     UpdateOperationRequest,
     IssuerRequest,
     SetContactsRequest,

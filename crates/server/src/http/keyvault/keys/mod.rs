@@ -14,13 +14,15 @@ use vouchsafe_domain::vault::{DeletedKey, KeyHead, KeyOperation, KeyVersion, Rel
 use vouchsafe_wire::keyvault::Octets;
 use vouchsafe_wire::keyvault::key as wire;
 
+pub(super) use make::{curve as heard_curve, family};
+
 use super::{Asked, Collection, Life, route, seconds, shown_tags};
 use crate::http::app::App;
 use crate::http::reply::{Reply, Success};
 use crate::http::route::Route;
 use crate::http::{Handler, answer};
 
-const KEYS: Collection = Collection { live: "keys", deleted: "deletedkeys" };
+pub(super) const KEYS: Collection = Collection { live: "keys", deleted: "deletedkeys" };
 
 pub(super) fn routes() -> Vec<Route<Handler<App>>> {
     const ONE: &str = "/keys/{name}";
@@ -89,7 +91,7 @@ fn attributes(version: &KeyVersion, vault: &Vault) -> wire::KeyAttributes {
     }
 }
 
-const fn kind(spec: KeySpec, in_token: bool) -> wire::KeyType {
+pub(super) const fn kind(spec: KeySpec, in_token: bool) -> wire::KeyType {
     match (spec.family(), in_token) {
         (KeyFamily::Rsa, false) => wire::KeyType::Rsa,
         (KeyFamily::Rsa, true) => wire::KeyType::RsaHsm,
@@ -100,7 +102,7 @@ const fn kind(spec: KeySpec, in_token: bool) -> wire::KeyType {
     }
 }
 
-const fn curve(spec: KeySpec) -> Option<wire::Curve> {
+pub(super) const fn curve(spec: KeySpec) -> Option<wire::Curve> {
     match spec {
         KeySpec::P256 => Some(wire::Curve::P256),
         KeySpec::P384 => Some(wire::Curve::P384),
