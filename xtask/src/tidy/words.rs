@@ -72,8 +72,8 @@ const WORDS: &[Word] = &[
         place: Place::Commentary,
         under: &["crates/", "xtask/", "bench/", "fuzz/", "conformance/", "docs/", "examples/"],
         except: &[],
-        after: &["tls "],
-        remedy: "say what is meant: a connection, a process, a login, a run (or `TLS session`)",
+        after: &["tls ", "tpm "],
+        remedy: "say what is meant: a connection, a process, a login, a run (or `TLS session`, `TPM session`)",
     },
     Word {
         pattern: r"(?i)\bissues? #?[0-9]+\b|\bissue #",

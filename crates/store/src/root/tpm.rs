@@ -1,7 +1,7 @@
 //! A TPM 2.0: the provider's key is a sealed object under the storage primary, optionally bound to PCRs.
 //!
 //! The primary is derived from the owner hierarchy each time, so nothing is kept in the TPM. Commands that carry the key
-//! run in sessions that are salted with the primary and encrypt their parameters, so that a probe on the bus sees
+//! run in TPM sessions that are salted with the primary and encrypt their parameters, so that a probe on the bus sees
 //! nothing. SECURITY: PCRs alone say which boot chain ran, not that it is honest: this protects a disk that was stolen
 //! without its machine.
 
@@ -165,7 +165,7 @@ mod with {
         })
     }
 
-    /// A session that is salted with the primary and encrypts what it carries.
+    /// A TPM session that is salted with the primary and encrypts what it carries.
     fn session(
         context: &mut Context,
         primary: KeyHandle,
