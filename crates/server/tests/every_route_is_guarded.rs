@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use support::{Answer, Ask, HOST, InProcess, SOCKET, TLS};
 use vouchsafe_crypto::SecretString;
-use vouchsafe_crypto::keys::KeySpec;
+use vouchsafe_crypto::keys::{KeyFamily, KeySpec};
 use vouchsafe_domain::access::built_in;
 use vouchsafe_domain::ids::{ObjectName, TenantId, VaultName};
 use vouchsafe_domain::resource::VaultToPut;
 use vouchsafe_domain::resource::scope::Scope;
+use vouchsafe_domain::vault::certificate::{
+    CertificateToCreate, IssuerChoice, IssuerName, IssuerPatch, PolicyPatch, Provider,
+};
 use vouchsafe_domain::vault::{Attributes, KeyAttributes, KeyToCreate, SecretToSet};
 use vouchsafe_domain::world::TenantSnapshot;
 use vouchsafe_server::assemble::routes;
@@ -58,6 +61,39 @@ fn key_to_create() -> KeyToCreate {
     KeyToCreate { spec: KeySpec::P256, in_token: false, operations: None, attributes, release_policy: None }
 }
 
+/// A live certificate, a deleted one and an issuer; answers with the version of the live one.
+async fn furnish_certificates(server: &InProcess, vault: &VaultName) -> String {
+    let opened = &server.opened;
+    let (context, caller) = (opened.context(), opened.administrator(server.memory.home));
+    let policy = PolicyPatch {
+        key_type: Some((KeyFamily::Ec, false)),
+        subject: Some("CN=app.example.test".to_owned()),
+        issuer: Some(IssuerChoice::Itself),
+        ..PolicyPatch::default()
+    };
+    let wanted = CertificateToCreate { policy: Some(policy), ..CertificateToCreate::default() };
+    let names = ["tls", "gone-tls"].map(|name| ObjectName::parse(name).expect("a name"));
+    let platform = &opened.platform;
+    for name in &names {
+        let begun = platform.create_certificate(&context, &caller, vault, name, &wanted).await;
+        begun.expect("an operation");
+        let ended = platform.get_pending_certificate(&context, &caller, vault, name).await;
+        ended.expect("a certificate");
+    }
+    let [live, gone] = names;
+    platform.delete_certificate(&context, &caller, vault, &gone).await.expect("a deleted certificate");
+    let issuer = IssuerName::parse("ours").expect("a name");
+    let authority = IssuerPatch {
+        provider: Some(Provider::Vouchsafe),
+        account: Some("example.test".to_owned()),
+        ..IssuerPatch::default()
+    };
+    let set = platform.set_certificate_issuer(&context, &caller, vault, &issuer, &authority).await;
+    set.expect("an issuer");
+    let read = platform.get_certificate(&context, &caller, vault, &live, None).await;
+    read.expect("a certificate").version.version.to_string()
+}
+
 /// A server with everything that a path may name.
 struct Furnished {
     server: InProcess,
@@ -96,6 +132,7 @@ impl Furnished {
                 versions = vec![("/secrets/", current), ("/keys/", key)];
             }
         }
+        versions.push(("/certificates/", furnish_certificates(&server, &vault.name).await));
         let real = vec![
             ("subscriptions", vault.subscription.to_string()),
             ("resourceGroups", GROUP.to_owned()),
@@ -110,6 +147,9 @@ impl Furnished {
             ("deletedsecrets", "gone".to_owned()),
             ("keys", "db".to_owned()),
             ("deletedkeys", "gone".to_owned()),
+            ("certificates", "tls".to_owned()),
+            ("deletedcertificates", "gone-tls".to_owned()),
+            ("issuers", "ours".to_owned()),
         ];
         Self { server, real, versions }
     }

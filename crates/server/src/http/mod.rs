@@ -290,6 +290,7 @@ impl<A: Send + Sync + 'static> Service<A> {
         }
         let plane = head.address.plane;
         let path = head.uri.path().strip_prefix(head.address.base_path).unwrap_or_default();
+        let path = if plane == Plane::Pki { pki::routed(path) } else { path };
         let (route, params) = match self.parts.table.resolve(plane, &head.method, path) {
             Ok(Resolution::Found(route, params)) => (route, params),
             Ok(Resolution::MethodNotAllowed(allow)) => return head.fault(&Fault::WrongMethod(allow)).into(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use data_encoding::BASE64;
 use http::{Method, header};
+use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 use vouchsafe_crypto::pki::OcspError;
 use vouchsafe_crypto::pki::ocsp::OCSP_REQUEST_BYTES_MAX;
@@ -41,10 +42,27 @@ pub fn routes() -> Vec<Route<Handler<App>>> {
         route(Method::POST, "/pki/{authority}/ocsp", "authority_ocsp", |app, request| {
             answer(ocsp(app, request))
         }),
-        route(Method::GET, "/pki/{authority}/ocsp/{request}", "authority_ocsp_get", |app, request| {
+        route(Method::GET, "/pki/{authority}/ocsp", "authority_ocsp_get", |app, request| {
             answer(ocsp_in_path(app, request))
         }),
     ]
+}
+
+/// What comes before an OCSP request that is part of the path, and the request as it was written.
+///
+/// It is base64, whose slashes are data, escaped or not (RFC 6960 appendix A.1): it is taken off before the path is
+/// read in segments, where an escaped slash is refused.
+fn split(path: &str) -> (&str, &str) {
+    let middle = "/ocsp";
+    match path.split_once("/ocsp/") {
+        Some((before, asked)) => (path.get(..before.len() + middle.len()).unwrap_or(path), asked),
+        None => (path, ""),
+    }
+}
+
+/// The part of a path on this plane that the route table resolves.
+pub(super) fn routed(path: &str) -> &str {
+    split(path).0
 }
 
 /// Which authority the address names. There is one spelling of an id, as certificates say it.
@@ -92,7 +110,9 @@ async fn ocsp(app: Arc<App>, mut request: Request) -> Result<Reply, Problem> {
 
 async fn ocsp_in_path(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let (vault, id) = authority(&request)?;
-    let Ok(asked) = BASE64.decode(request.params.text("request").as_bytes()) else {
+    let (_, asked) = split(request.head.uri.path());
+    let asked: Vec<u8> = percent_decode_str(asked).collect();
+    let Ok(asked) = BASE64.decode(&asked) else {
         return Ok(Reply::binary(Success::Ok, OCSP_RESPONSE, OcspError::MalformedRequest.to_der()));
     };
     let context = app.context(&request.head);

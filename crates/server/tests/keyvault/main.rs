@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test where they stand")]
 
+mod certificates;
 mod keys;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,6 +1,7 @@
 //! The whole server in process: every route, the real platform in memory, no socket.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub mod elsewhere;
 pub mod tenants;
 
 use std::sync::Arc;
@@ -66,13 +67,15 @@ pub struct Ask {
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: String,
+    /// A body that is no text.
+    pub bytes: Option<Vec<u8>>,
 }
 
 impl Ask {
     /// A request without headers and body.
     pub fn new(method: impl ToString, host: &str, path: &str) -> Self {
         let (host, path) = (host.to_owned(), path.to_owned());
-        Self { method: method.to_string(), host, path, headers: Vec::new(), body: String::new() }
+        Self { method: method.to_string(), host, path, headers: Vec::new(), body: String::new(), bytes: None }
     }
 
     /// With a header.
@@ -97,7 +100,7 @@ impl Ask {
         let all = |text: &str| names.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
         let headers = self.headers.iter().map(|(name, value)| (*name, all(value))).collect();
         let (host, path, body) = (all(&self.host), all(&self.path), all(&self.body));
-        Self { method: self.method.clone(), host, path, headers, body }
+        Self { method: self.method.clone(), host, path, headers, body, bytes: self.bytes.clone() }
     }
 }
 
@@ -108,8 +111,10 @@ pub struct Answer {
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body.
+    /// The body, as text.
     pub body: String,
+    /// The body.
+    pub bytes: Bytes,
 }
 
 impl Answer {
@@ -181,11 +186,12 @@ impl InProcess {
         for (name, value) in &ask.headers {
             request = request.header(*name, value);
         }
-        let request = request.body(Bytes::copy_from_slice(ask.body.as_bytes())).expect("a request");
+        let body = ask.bytes.as_deref().unwrap_or(ask.body.as_bytes());
+        let request = request.body(Bytes::copy_from_slice(body)).expect("a request");
         let (parts, body) = self.service.dispatch(connection, request).await.into_parts();
         let bytes = body.collect().await.expect("a body").to_bytes();
-        let body = String::from_utf8(bytes.to_vec()).expect("text");
-        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+        let body = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body, bytes }
     }
 
     /// The name of the route that a request over TLS leads to.

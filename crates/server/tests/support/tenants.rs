@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use data_encoding::BASE64;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
 use vouchsafe_crypto::jose::{Algorithm, KeyKind, SigningKey, azure_assertion};
@@ -15,6 +16,7 @@ use vouchsafe_domain::resource::VaultToPut;
 use vouchsafe_domain::resource::scope::Scope;
 use vouchsafe_testkit::world::{KEY_VAULT, ORIGIN};
 
+use super::elsewhere::Elsewhere;
 use super::{Answer, Ask, HOST, InProcess, TLS};
 
 /// A certificate and its key.
@@ -351,6 +353,75 @@ pub async fn keys(tape: &mut Scenario<'_>, host: &str, other: &str) {
     }
 }
 
+/// All operations on certificates, on names that begin with `alpha`.
+pub async fn certificates(tape: &mut Scenario<'_>, host: &str, other: &str) {
+    let contacts = json!({"contacts": [{"email": "alpha@alpha.test"}]});
+    tape.on("PUT", host, "/certificates/contacts", contacts.clone()).await;
+    tape.on("DELETE", host, "/certificates/contacts", json!(null)).await;
+    tape.on("PUT", host, "/certificates/contacts", contacts).await;
+    let issuer = "/certificates/issuers/alpha-ca";
+    let account = |rules: &str| json!({"provider": "Vouchsafe", "credentials": {"account_id": rules}});
+    tape.on("PUT", host, issuer, account("alpha.test")).await;
+    tape.on("PATCH", host, issuer, account("alpha.test days:90")).await;
+    tape.on("PUT", host, "/certificates/issuers/alpha-spare", json!({"provider": "Test"})).await;
+    tape.on("DELETE", host, "/certificates/issuers/alpha-spare", json!(null)).await;
+    let wanted = |issuer: &str| {
+        json!({"policy": {"issuer": {"name": issuer}, "key_props": {"kty": "EC", "crv": "P-256"},
+            "secret_props": {"contentType": "application/x-pem-file"},
+            "x509_props": {"subject": "CN=alpha.test", "validity_months": 2}}})
+    };
+    tape.on("POST", host, "/certificates/alpha-web/create", wanted("alpha-ca")).await;
+    tape.on("GET", host, "/certificates/alpha-web/pending", json!(null)).await;
+    let made = tape.on("GET", host, "/certificates/alpha-web", json!(null)).await.json();
+    let version = made["id"].as_str().and_then(|id| id.rsplit('/').next()).expect("a version").to_owned();
+    let of_version = format!("/certificates/alpha-web/{version}");
+    tape.on("PATCH", host, &of_version, json!({"tags": {"alpha-tag": "1"}})).await;
+    tape.on("POST", host, &format!("{of_version}/revoke"), json!({"reason": "superseded"})).await;
+    let actions = json!({"lifetime_actions": [
+        {"trigger": {"lifetime_percentage": 70}, "action": {"action_type": "EmailContacts"}}]});
+    tape.on("PATCH", host, "/certificates/alpha-web/policy", actions).await;
+
+    let elsewhere = Elsewhere::new();
+    tape.on("POST", host, "/certificates/alpha-csr/create", wanted("Unknown")).await;
+    let pending = tape.on("GET", host, "/certificates/alpha-csr/pending", json!(null)).await.json();
+    let csr = BASE64.decode(pending["csr"].as_str().expect("a request").as_bytes()).expect("base64");
+    let x5c = json!({"x5c": [BASE64.encode(&elsewhere.answer(&csr)), BASE64.encode(&elsewhere.certificate)]});
+    tape.on("POST", host, "/certificates/alpha-csr/pending/merge", x5c).await;
+    tape.on("POST", host, "/certificates/alpha-never/create", wanted("Unknown")).await;
+    let ends = json!({"cancellation_requested": true});
+    tape.on("PATCH", host, "/certificates/alpha-never/pending", ends).await;
+    tape.on("DELETE", host, "/certificates/alpha-never/pending", json!(null)).await;
+
+    let file = json!({"value": elsewhere.pem().expose(Reason::Test)});
+    for name in ["alpha-cert", "alpha-cert-kept", "alpha-cert-back", "alpha-cert-gone"] {
+        tape.on("POST", host, &format!("/certificates/{name}/import"), file.clone()).await;
+    }
+    let backup = tape.on("POST", host, "/certificates/alpha-cert/backup", json!(null)).await.json();
+    tape.on("POST", other, "/certificates/restore", json!({"value": backup["value"]})).await;
+    for name in ["alpha-cert-kept", "alpha-cert-back", "alpha-cert-gone"] {
+        tape.on("DELETE", host, &format!("/certificates/{name}"), json!(null)).await;
+    }
+    tape.on("POST", host, "/deletedcertificates/alpha-cert-back/recover", json!(null)).await;
+    tape.on("DELETE", host, "/deletedcertificates/alpha-cert-gone", json!(null)).await;
+    for path in [
+        "/certificates",
+        "/certificates?maxresults=1&includePending=true",
+        "/certificates/contacts",
+        "/certificates/issuers",
+        issuer,
+        "/certificates/alpha-web/",
+        &of_version,
+        "/certificates/alpha-web/versions",
+        "/certificates/alpha-web/policy",
+        "/secrets/alpha-web",
+        "/keys/alpha-web",
+        "/deletedcertificates",
+        "/deletedcertificates/alpha-cert-kept",
+    ] {
+        tape.on("GET", host, path, json!(null)).await;
+    }
+}
+
 /// Names of the first tenant, each with one of the same length that nothing has.
 pub fn ghosts(tenant: &Tenant, tape: &[(Ask, Answer)]) -> Vec<(String, String)> {
     let guid = |number: u64| format!("99999999-0000-4000-8000-{number:012}");
@@ -404,6 +475,7 @@ impl Two {
         let (one, two) = (self.alpha.vault_host("one"), self.alpha.vault_host("two"));
         data_plane(&mut scenario, &one, &two).await;
         keys(&mut scenario, &one, &two).await;
+        certificates(&mut scenario, &one, &two).await;
         scenario
     }
 

@@ -1,0 +1,87 @@
+//! Whoever else issues certificates, and whoever checks them.
+
+use vouchsafe_crypto::SecretString;
+use vouchsafe_crypto::digest::sha256;
+use vouchsafe_crypto::keys::{KeySpec, PrivateKey, SignatureAlgorithm};
+use vouchsafe_crypto::pki::{
+    self, BasicConstraints, Bundle, CertificateProfile, DistinguishedName, KeyUsage, ParsedCertificate,
+    Serial, Validity, parse_csr,
+};
+
+/// An authority that is not ours.
+pub struct Elsewhere {
+    key: PrivateKey,
+    /// Its own certificate.
+    pub certificate: Vec<u8>,
+}
+
+impl Elsewhere {
+    pub fn new() -> Self {
+        let key = PrivateKey::generate(KeySpec::P256);
+        let spki = key.public().expect("a pair").spki_der();
+        let profile = profile("CN=Elsewhere", &spki, true);
+        let unsigned = pki::self_signed(&profile, SignatureAlgorithm::Es256).expect("a profile");
+        let certificate = signed(&key, &unsigned);
+        Self { key, certificate }
+    }
+
+    /// What it makes of a request.
+    pub fn answer(&self, csr: &[u8]) -> Vec<u8> {
+        self.issue(parse_csr(csr).expect("a request").spki_der())
+    }
+
+    fn issue(&self, spki: &[u8]) -> Vec<u8> {
+        let own = ParsedCertificate::from_der(&self.certificate).expect("X.509");
+        let profile = profile("CN=theirs", spki, false);
+        signed(&self.key, &pki::issue(&profile, &own, SignatureAlgorithm::Es256).expect("a profile"))
+    }
+
+    /// A new key with a certificate of this authority.
+    pub fn bundle(&self) -> Bundle {
+        let key = PrivateKey::generate(KeySpec::P256);
+        let leaf = self.issue(&key.public().expect("a pair").spki_der());
+        Bundle { key: key.to_pkcs8().expect("a pair"), chain: vec![leaf, self.certificate.clone()] }
+    }
+
+    /// The same as PEM text.
+    pub fn pem(&self) -> SecretString {
+        pki::write_pem(&self.bundle())
+    }
+}
+
+fn profile(subject: &str, spki: &[u8], is_authority: bool) -> CertificateProfile {
+    let usage = if is_authority { KeyUsage::KeyCertSign } else { KeyUsage::DigitalSignature };
+    CertificateProfile {
+        subject: DistinguishedName::parse(subject).expect("a name"),
+        alternative_names: pki::AlternativeNames::default(),
+        purposes: Vec::new(),
+        key_usage: [usage].into(),
+        validity: Validity { not_before: 1_799_000_000, not_after: 1_831_000_000 },
+        basic_constraints: Some(BasicConstraints { is_authority, path_length: None }),
+        serial: Serial::from_random([7; 16]),
+        revocation_list_url: None,
+        ocsp_url: None,
+        issuer_url: None,
+        public_key: spki.to_vec(),
+    }
+}
+
+fn signed(key: &PrivateKey, unsigned: &pki::ToBeSigned) -> Vec<u8> {
+    let signature = key.sign(unsigned.algorithm(), &unsigned.digest()).expect("a signature");
+    unsigned.assemble(&signature).expect("a certificate")
+}
+
+/// Asks whether one certificate of an authority with a P-384 key still holds (RFC 6960 §4.1).
+pub fn ocsp_request(issuer: &ParsedCertificate, serial: &[u8]) -> Vec<u8> {
+    fn tlv(tag: u8, content: &[&[u8]]) -> Vec<u8> {
+        let content = content.concat();
+        let length = u8::try_from(content.len()).expect("short");
+        let head = if length < 128 { vec![tag, length] } else { vec![tag, 0x81, length] };
+        [head, content].concat()
+    }
+    let key = issuer.spki_der().last_chunk::<97>().expect("an uncompressed point");
+    let (name, key) = (sha256(&issuer.subject().to_der()), sha256(key));
+    let hash = tlv(0x30, &[&tlv(0x06, &[&[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01]])]);
+    let id = tlv(0x30, &[&hash, &tlv(4, &[&name]), &tlv(4, &[&key]), &tlv(2, &[serial])]);
+    (0..4).fold(id, |inner, _| tlv(0x30, &[&inner]))
+}
