@@ -58,6 +58,8 @@ REMOVED = {
     "proxy": ["AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"],
 }
 CERTIFICATE_PASSWORD = "of a bundle that lives for one run"
+# What the Python clients were answered; contract.py reads it.
+RECORDING = "answers.jsonl"
 READY_SECONDS = 30
 # For all the scenarios of a process together.
 PROCESS_SECONDS = 300
@@ -88,6 +90,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="vouchsafe-conformance-") as directory:
         logs = Path(arguments.logs or directory)
         logs.mkdir(parents=True, exist_ok=True)
+        (logs / RECORDING).unlink(missing_ok=True)
         with Server(Path(directory), logs) as server:
             world = prepare(server, Path(directory))
             started = time.monotonic()
@@ -264,6 +267,7 @@ def run(server, world, logs, language, identity, kind, names):
         if not name.startswith(("AZURE_", "IDENTITY_", "MSI_")) and not name.lower().endswith("_proxy")
     }
     environment["CONFORMANCE_WORLD"] = str(world)
+    environment["CONFORMANCE_RECORDING"] = str(logs / RECORDING)
     if kind == "own-authority":
         environment["AZURE_AUTHORITY_HOST"] = server.facts["authority"]
     # Lines are written as they come, so that a hang shows how far it got.

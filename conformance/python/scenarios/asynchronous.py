@@ -5,12 +5,13 @@ import asyncio
 from azure.identity.aio import CertificateCredential, ManagedIdentityCredential
 from azure.keyvault.secrets.aio import SecretClient
 
+from .recording import RECORDED
 from .world import SEEDED_NAME, SEEDED_VALUE, TENANT, VAULT_A, VAULT_B, WORLD, equal, fresh, refused, vault_url
 
 
 def async_managed_identity():
     async def scenario():
-        async with ManagedIdentityCredential() as credential, SecretClient(vault_url(), credential) as secrets:
+        async with ManagedIdentityCredential() as credential, SecretClient(vault_url(), credential, **RECORDED) as secrets:
             equal((await secrets.get_secret(SEEDED_NAME)).value, SEEDED_VALUE)
 
     asyncio.run(scenario())
@@ -19,7 +20,7 @@ def async_managed_identity():
 def async_certificate_credential():
     async def scenario():
         credential = CertificateCredential(TENANT, WORLD["application_client_id"], WORLD["certificate_pem"])
-        async with credential, SecretClient(vault_url(public=True), credential) as secrets:
+        async with credential, SecretClient(vault_url(public=True), credential, **RECORDED) as secrets:
             equal((await secrets.get_secret(SEEDED_NAME)).value, SEEDED_VALUE)
 
     asyncio.run(scenario())
@@ -28,8 +29,8 @@ def async_certificate_credential():
 def async_every_operation():
     async def scenario():
         async with ManagedIdentityCredential() as credential:
-            async with SecretClient(vault_url(VAULT_A), credential) as here:
-                async with SecretClient(vault_url(VAULT_B), credential) as there:
+            async with SecretClient(vault_url(VAULT_A), credential, **RECORDED) as here:
+                async with SecretClient(vault_url(VAULT_B), credential, **RECORDED) as there:
                     await every_operation(here, there)
 
     asyncio.run(scenario())
@@ -61,7 +62,7 @@ async def every_operation(here, there):
 
 def async_many_at_once():
     async def scenario():
-        async with ManagedIdentityCredential() as credential, SecretClient(vault_url(), credential) as secrets:
+        async with ManagedIdentityCredential() as credential, SecretClient(vault_url(), credential, **RECORDED) as secrets:
             read = await asyncio.gather(*(secrets.get_secret(SEEDED_NAME) for _ in range(100)))
             equal({secret.value for secret in read}, {SEEDED_VALUE})
 

@@ -7,9 +7,12 @@ from contextlib import contextmanager
 
 from azure.core.exceptions import HttpResponseError
 from azure.identity import ManagedIdentityCredential
+from azure.keyvault.certificates import CertificateClient
 from azure.keyvault.keys import KeyClient
 from azure.keyvault.keys.crypto import CryptographyClient
 from azure.keyvault.secrets import SecretClient
+
+from .recording import RECORDED
 
 with open(os.environ["CONFORMANCE_WORLD"], encoding="utf-8") as file:
     WORLD = json.load(file)
@@ -28,17 +31,22 @@ def vault_url(name=VAULT_A, public=False):
 
 def client(name=VAULT_A, credential=None, public=False):
     """A client as an application would write it, with every check that it makes by itself."""
-    return SecretClient(vault_url(name, public), credential or ManagedIdentityCredential())
+    return SecretClient(vault_url(name, public), credential or ManagedIdentityCredential(), **RECORDED)
 
 
 def key_client(name=VAULT_A, **options):
     """The same for keys."""
-    return KeyClient(vault_url(name), ManagedIdentityCredential(), **options)
+    return KeyClient(vault_url(name), ManagedIdentityCredential(), **RECORDED, **options)
+
+
+def certificate_client(name=VAULT_A, **options):
+    """The same for certificates."""
+    return CertificateClient(vault_url(name), ManagedIdentityCredential(), **RECORDED, **options)
 
 
 def crypto_client(key):
     """What uses a key: what it can do by itself it does, the rest is asked of the vault."""
-    return CryptographyClient(key, ManagedIdentityCredential())
+    return CryptographyClient(key, ManagedIdentityCredential(), **RECORDED)
 
 
 def fresh(prefix):
