@@ -13,7 +13,17 @@ import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 
-MODULES = ("identities", "secrets", "refusals", "asynchronous", "keys", "cryptography_of_keys", "key_refusals")
+MODULES = (
+    "identities",
+    "secrets",
+    "refusals",
+    "asynchronous",
+    "keys",
+    "cryptography_of_keys",
+    "key_refusals",
+    "certificates",
+    "keys_of_certificates",
+)
 AT_ONCE = 4
 PRINTING = threading.Lock()
 
