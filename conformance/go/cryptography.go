@@ -36,6 +36,7 @@ func init() {
 		"key-outside-its-dates-cannot-be-used": keyOutsideItsDatesCannotBeUsed,
 		"key-of-an-older-version-still-opens":  keyOfAnOlderVersionStillOpens,
 		"key-local-and-remote-agree":           keyLocalAndRemoteAgree,
+		"key-used-without-a-version":           keyUsedWithoutAVersion,
 	})
 }
 
