@@ -2,6 +2,7 @@
 // attests. The clients are Microsoft's packages as published. The world is the JSON file that CONFORMANCE_WORLD names;
 // conformance/run.py writes it and reads the verdicts, one line of JSON each.
 
+import * as certificates from "./scenarios/certificates.mjs";
 import * as cryptography from "./scenarios/cryptography.mjs";
 import * as identities from "./scenarios/identities.mjs";
 import * as keyRefusals from "./scenarios/key_refusals.mjs";
@@ -9,7 +10,7 @@ import * as keys from "./scenarios/keys.mjs";
 import * as refusals from "./scenarios/refusals.mjs";
 import * as secrets from "./scenarios/secrets.mjs";
 
-const SCENARIOS = { ...identities, ...refusals, ...secrets, ...keys, ...cryptography, ...keyRefusals };
+const SCENARIOS = { ...identities, ...refusals, ...secrets, ...keys, ...cryptography, ...keyRefusals, ...certificates };
 const AT_ONCE = 6;
 
 async function judge(name) {

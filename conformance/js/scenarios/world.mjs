@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 
 import { ManagedIdentityCredential } from "@azure/identity";
+import { CertificateClient } from "@azure/keyvault-certificates";
 import { CryptographyClient, KeyClient } from "@azure/keyvault-keys";
 import { SecretClient } from "@azure/keyvault-secrets";
 
@@ -24,6 +25,11 @@ export function secretClient(vault = VAULT_A, credential = new ManagedIdentityCr
 /** The same for keys. */
 export function keyClient(vault = VAULT_A) {
   return new KeyClient(vaultUrl(vault), new ManagedIdentityCredential());
+}
+
+/** The same for certificates. */
+export function certificateClient(vault = VAULT_A) {
+  return new CertificateClient(vaultUrl(vault), new ManagedIdentityCredential());
 }
 
 /** What uses a key: what it can do by itself it does, the rest is asked of the vault. */
