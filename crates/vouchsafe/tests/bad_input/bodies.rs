@@ -1,6 +1,8 @@
 //! Bodies that are not what was asked for.
 
-use crate::{Bench, Place};
+use vouchsafe_testkit::running::Pieces;
+
+use crate::{Bench, Dialect, Place};
 
 /// Bodies that are wrong for every route that wants a JSON object.
 fn never_an_object() -> Vec<(&'static str, Vec<u8>)> {
@@ -71,6 +73,10 @@ pub async fn try_all(bench: &mut Bench) {
         (&vault, "PUT", "/keys/new?api-version=7.4".to_owned()),
         (&vault, "POST", "/keys/kept//sign?api-version=7.4".to_owned()),
         (&vault, "PUT", "/keys/kept/rotationpolicy?api-version=7.4".to_owned()),
+        (&vault, "POST", "/certificates/new/create?api-version=7.4".to_owned()),
+        (&vault, "POST", "/certificates/new/import?api-version=7.4".to_owned()),
+        (&vault, "PATCH", "/certificates/kept-tls/policy?api-version=7.4".to_owned()),
+        (&vault, "PUT", "/certificates/issuers/new?api-version=7.4".to_owned()),
         (&arm, "PUT", format!("{below}/resourceGroups/new?api-version=1")),
         (&arm, "PUT", format!("{group}/providers/Microsoft.KeyVault/vaults/new?api-version=1")),
         (
@@ -120,7 +126,159 @@ pub async fn try_all(bench: &mut Bench) {
     }
     wrong_members(bench, &routes).await;
     wrong_keys(bench).await;
+    wrong_certificates(bench).await;
+    public_questions(bench).await;
     forms(bench).await;
+}
+
+/// Certificates that cannot be, files that hold none, issuers that are nobody.
+async fn wrong_certificates(bench: &mut Bench) {
+    const CREATE: &str = "certificates/new/create";
+    const IMPORT: &str = "certificates/new/import";
+    const MERGE: &str = "certificates/kept-tls/pending/merge";
+    const ISSUER: &str = "certificates/issuers/new";
+    let policy = |rest: &str| {
+        format!(
+            "{{\"policy\":{{\"issuer\":{{\"name\":\"Self\"}},\"x509_props\":{{\"subject\":\"CN=a\"}}{rest}}}}}"
+        )
+    };
+    let x509 = |rest: &str| {
+        format!(
+            "{{\"policy\":{{\"issuer\":{{\"name\":\"Self\"}},\"x509_props\":{{\"subject\":\"CN=a\"{rest}}}}}}}"
+        )
+    };
+    let value = |value: &str| format!("{{\"value\":\"{value}\"}}");
+    let names = (0..101).map(|n| format!("\"a{n}.test\"")).collect::<Vec<_>>().join(",");
+    let cases = [
+        ("POST", CREATE, "{}".to_owned()),
+        ("POST", CREATE, "{\"policy\":{}}".to_owned()),
+        ("POST", CREATE, "{\"policy\":{\"issuer\":{\"name\":\"Self\"}}}".to_owned()),
+        (
+            "POST",
+            CREATE,
+            "{\"policy\":{\"issuer\":{\"name\":\"nobody\"},\"x509_props\":{\"subject\":\"CN=a\"}}}"
+                .to_owned(),
+        ),
+        (
+            "POST",
+            CREATE,
+            "{\"policy\":{\"issuer\":{\"name\":\"../x\"},\"x509_props\":{\"subject\":\"CN=a\"}}}".to_owned(),
+        ),
+        ("POST", CREATE, policy(",\"key_props\":{\"kty\":\"oct\"}")),
+        ("POST", CREATE, policy(",\"key_props\":{\"kty\":\"RSA\",\"key_size\":1024}")),
+        ("POST", CREATE, policy(",\"key_props\":{\"kty\":\"RSA\",\"crv\":\"P-256\"}")),
+        ("POST", CREATE, policy(",\"key_props\":{\"kty\":\"EC\",\"crv\":\"P-256\",\"key_size\":384}")),
+        ("POST", CREATE, policy(",\"key_props\":{\"kty\":\"RSA-HSM\"}")),
+        ("POST", CREATE, policy(",\"secret_props\":{\"contentType\":\"text/plain\"}")),
+        ("POST", CREATE, policy(",\"lifetime_actions\":[{}]")),
+        (
+            "POST",
+            CREATE,
+            policy(",\"lifetime_actions\":[{\"action\":{\"action_type\":\"AutoRenew\"},\"trigger\":{}}]"),
+        ),
+        (
+            "POST",
+            CREATE,
+            policy(
+                ",\"lifetime_actions\":[{\"action\":{\"action_type\":\"AutoRenew\"},\"trigger\":{\"lifetime_percentage\":100}}]",
+            ),
+        ),
+        (
+            "POST",
+            CREATE,
+            policy(
+                ",\"lifetime_actions\":[{\"action\":{\"action_type\":\"Explode\"},\"trigger\":{\"lifetime_percentage\":80}}]",
+            ),
+        ),
+        ("POST", CREATE, x509(",\"validity_months\":0")),
+        ("POST", CREATE, x509(",\"validity_months\":4294967295")),
+        ("POST", CREATE, x509(",\"ekus\":[\"1.2.x\"]")),
+        ("POST", CREATE, x509(",\"key_usage\":[\"everything\"]")),
+        ("POST", CREATE, x509(",\"key_usage\":[\"keyCertSign\"]")),
+        ("POST", CREATE, x509(",\"basic_constraints\":{\"ca\":true}")),
+        ("POST", CREATE, x509(",\"sans\":{\"dns_names\":[\"a b\"]}")),
+        ("POST", CREATE, x509(",\"sans\":{\"ipAddresses\":[\"10.0.0.0/8\"]}")),
+        ("POST", CREATE, x509(&format!(",\"sans\":{{\"dns_names\":[{names}]}}"))),
+        ("POST", CREATE, x509(&format!(",\"x\":\"{}\"", "x".repeat(100_000)))),
+        (
+            "POST",
+            CREATE,
+            "{\"policy\":{\"issuer\":{\"name\":\"Self\"},\"x509_props\":{\"subject\":\"no name\"}}}"
+                .to_owned(),
+        ),
+        ("POST", IMPORT, "{}".to_owned()),
+        ("POST", IMPORT, value("")),
+        ("POST", IMPORT, value("not base64!")),
+        ("POST", IMPORT, value("MAA=")),
+        ("POST", IMPORT, value(&"MIIB".repeat(80_000))),
+        ("POST", IMPORT, value("-----BEGIN CERTIFICATE-----\\nMAA=\\n-----END CERTIFICATE-----")),
+        ("POST", IMPORT, value("-----BEGIN PRIVATE KEY-----\\nMAA=\\n-----END PRIVATE KEY-----")),
+        ("POST", MERGE, "{\"x5c\":[]}".to_owned()),
+        ("POST", MERGE, "{\"x5c\":[\"!\"]}".to_owned()),
+        ("POST", MERGE, "{\"x5c\":[\"MAA=\"]}".to_owned()),
+        ("PATCH", "certificates/kept-tls/pending", "{\"cancellation_requested\":\"yes\"}".to_owned()),
+        ("POST", "certificates/kept-tls//revoke", "{\"reason\":\"boredom\"}".to_owned()),
+        ("POST", "certificates/kept-tls//revoke", "{}".to_owned()),
+        ("POST", "certificates/restore", value("AAAA")),
+        ("PUT", ISSUER, "{}".to_owned()),
+        ("PUT", ISSUER, "{\"provider\":\"Nobody\"}".to_owned()),
+        ("PUT", ISSUER, "{\"provider\":\"Vouchsafe\"}".to_owned()),
+        (
+            "PUT",
+            ISSUER,
+            "{\"provider\":\"Vouchsafe\",\"credentials\":{\"account_id\":\"10.0.0.0/99\"}}".to_owned(),
+        ),
+        (
+            "PUT",
+            ISSUER,
+            format!("{{\"provider\":\"Test\",\"credentials\":{{\"pwd\":\"{}\"}}}}", "x".repeat(100_000)),
+        ),
+        ("PUT", "certificates/contacts", "{\"contacts\":[]}".to_owned()),
+        ("PUT", "certificates/contacts", "{\"contacts\":[{\"email\":\"nobody\"}]}".to_owned()),
+    ];
+    let place = bench.vault.clone();
+    for (method, path, body) in cases {
+        let pieces = place.pieces(format!("{method} /{path} HTTP/1.1")).body(&body);
+        let shown: String = body.chars().take(80).collect();
+        bench.refuses_with(&place, 400, &format!("{method} {path} {shown}"), &pieces).await;
+    }
+}
+
+/// What anybody may ask without a token, of authorities that do not exist.
+async fn public_questions(bench: &mut Bench) {
+    let place = bench.vault.clone();
+    let id = "11111111-2222-4333-8444-555555555555";
+    for (status, line) in [
+        (404, "GET /pki HTTP/1.1".to_owned()),
+        (404, format!("GET /pki/{id} HTTP/1.1")),
+        (404, format!("GET /pki/{id}/crl HTTP/1.1")),
+        (404, format!("GET /pki/{id}/certificate HTTP/1.1")),
+        (400, "GET /pki/%00/crl HTTP/1.1".to_owned()),
+        (404, "GET /pki/11111111222243338444555555555555/crl HTTP/1.1".to_owned()),
+        (404, "POST /pki/nobody/ocsp HTTP/1.1".to_owned()),
+        (405, format!("PUT /pki/{id}/crl HTTP/1.1")),
+        (405, format!("DELETE /pki/{id}/ocsp HTTP/1.1")),
+        (400, "GET /pki/../secrets HTTP/1.1".to_owned()),
+    ] {
+        let pieces = Pieces::new(&line, &place.host);
+        let answer = bench.refuses(&place, Dialect::Ours, &line, &pieces).await;
+        if let Some(answer) = answer.filter(|answer| answer.status != status) {
+            bench.complain(format!("{line}: {} instead of {status}", answer.status));
+        }
+    }
+    let line = format!("POST /pki/{id}/ocsp HTTP/1.1");
+    for (status, kind, body) in [
+        (415, "application/json", b"{}".to_vec()),
+        (415, "application/x-www-form-urlencoded", b"a=b".to_vec()),
+        (413, "application/ocsp-request", vec![0x30; 17 * 1024]),
+    ] {
+        let pieces = Pieces::new(&line, &place.host).body(&body).header(format!("Content-Type: {kind}"));
+        let what = format!("{line} as {kind}");
+        let answer = bench.refuses(&place, Dialect::Ours, &what, &pieces).await;
+        if let Some(answer) = answer.filter(|answer| answer.status != status) {
+            bench.complain(format!("{what}: {} instead of {status}", answer.status));
+        }
+    }
 }
 
 /// Keys that cannot be, and operations that no key does.

@@ -218,6 +218,11 @@ impl Bench {
             (&self.vault.host, "/keys/kept/versions".to_owned()),
             (&self.vault.host, "/keys/kept".to_owned()),
             (&self.vault.host, "/keys/kept/rotationpolicy".to_owned()),
+            (&self.vault.host, "/certificates?includePending=true".to_owned()),
+            (&self.vault.host, "/deletedcertificates?includePending=true".to_owned()),
+            (&self.vault.host, "/certificates/kept-tls/".to_owned()),
+            (&self.vault.host, "/certificates/kept-tls/versions".to_owned()),
+            (&self.vault.host, "/certificates/issuers".to_owned()),
             (&self.arm.host, format!("{below}/resourceGroups?api-version=1")),
             (&self.arm.host, format!("{below}/resources?api-version=1")),
             (
@@ -242,6 +247,13 @@ impl Bench {
                 self.vault.pieces(format!("POST /keys/{name}/create HTTP/1.1")).body(r#"{"kty":"EC"}"#);
             let answer = self.vault.client.raw(&self.vault.host, &pieces).await.unwrap();
             assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        }
+        let policy = r#"{"policy":{"issuer":{"name":"Self"},"key_props":{"kty":"EC"},"x509_props":{"subject":"CN=kept"}}}"#;
+        let create = self.vault.pieces("POST /certificates/kept-tls/create HTTP/1.1").body(policy);
+        let poll = self.vault.pieces("GET /certificates/kept-tls/pending HTTP/1.1");
+        for (pieces, status) in [(create, StatusCode::ACCEPTED), (poll, StatusCode::OK)] {
+            let answer = self.vault.client.raw(&self.vault.host, &pieces).await.unwrap();
+            assert_eq!(answer.status, status, "{}", answer.text());
         }
     }
 
