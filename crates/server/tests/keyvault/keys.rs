@@ -12,11 +12,11 @@ use crate::{Bench, refusal};
 
 const ORIGIN: &str = "https://app.vault.localhost:8443";
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     BASE64URL_NOPAD.encode(bytes)
 }
 
-fn bytes(value: &Value) -> Vec<u8> {
+pub fn bytes(value: &Value) -> Vec<u8> {
     BASE64URL_NOPAD.decode(value.as_str().unwrap().as_bytes()).unwrap()
 }
 
@@ -119,7 +119,7 @@ async fn what_was_encrypted_or_wrapped_comes_back() {
 }
 
 /// RFC 7515 appendix A.3.1.
-fn published_key() -> Value {
+pub fn published_key() -> Value {
     json!({"kty": "EC", "crv": "P-256",
         "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
         "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",

@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test where they stand")]
 
+mod attacks;
 mod certificates;
 mod keys;
 #[path = "../support/mod.rs"]
 mod support;
+mod wycheproof;
 
 use serde_json::Value;
 use support::{Answer, Ask, InProcess, TLS};
