@@ -8,6 +8,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod keys;
 mod roles;
 mod secrets;
 mod trail;
@@ -20,6 +21,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use vouchsafe_testkit::running::{Client, Installation, RunningServer};
 
+use keys::Keeper;
 use roles::Operator;
 use secrets::Worker;
 use trail::Trail;
@@ -120,6 +122,7 @@ async fn two_hundred_kills_lose_no_acknowledged_write_leave_none_half_done_and_n
     let (subscription, principal) = furnish(&server).await;
     let mut workers: Vec<Worker> = (0..WORKERS).map(|id| Worker::new(id, Dice(dice.roll()))).collect();
     let mut operator = Operator::new(subscription, principal, Dice(dice.roll()));
+    let mut keeper = Keeper::new(Dice(dice.roll()));
     let mut trail = Trail::default();
     let mut early = 0;
 
@@ -132,6 +135,7 @@ async fn two_hundred_kills_lose_no_acknowledged_write_leave_none_half_done_and_n
             .map(|worker| tokio::spawn(worker.work(server.https(), shared.clone())))
             .collect();
         let operating = tokio::spawn(operator.work(server.https(), server.admin(), shared.clone()));
+        let keeping = tokio::spawn(keeper.work(server.https(), shared.clone()));
         drop(shared);
         let enough = 4 + dice.below(28);
         for _ in 0..enough {
@@ -144,6 +148,7 @@ async fn two_hundred_kills_lose_no_acknowledged_write_leave_none_half_done_and_n
             workers.push(task.await.expect("a client saw something wrong"));
         }
         operator = operating.await.expect("the operator saw something wrong");
+        keeper = keeping.await.expect("the keeper of keys saw something wrong");
 
         // Sometimes the recovery is killed too, as early or late as it happens.
         if dice.below(8) == 0 {
@@ -163,6 +168,7 @@ async fn two_hundred_kills_lose_no_acknowledged_write_leave_none_half_done_and_n
             .drain(..)
             .map(|worker| tokio::spawn(worker.settle(server.https(), shared.clone())))
             .collect();
+        let keys = tokio::spawn(keeper.settle(server.https(), shared.clone()));
         for check in checks {
             let (worker, settled) = check.await.expect("what a client was told is not true");
             for settled in settled {
@@ -171,8 +177,11 @@ async fn two_hundred_kills_lose_no_acknowledged_write_leave_none_half_done_and_n
             workers.push(worker);
         }
         operator.settle(&mut server.https(), &shared).await;
-        for seen in workers.iter_mut().flat_map(|worker| worker.seen.drain(..)).chain(operator.seen.drain(..))
-        {
+        let (kept, settled) = keys.await.expect("what the keeper of keys was told is not true");
+        settled.iter().for_each(|settled| trail.must_agree(settled));
+        keeper = kept;
+        let seen = workers.iter_mut().flat_map(|worker| worker.seen.drain(..));
+        for seen in seen.chain(operator.seen.drain(..)).chain(keeper.seen.drain(..)) {
             trail.must_know(&seen);
         }
         if kill.is_multiple_of(INVENTORY_EVERY) || kill == kills {
@@ -194,16 +203,18 @@ async fn two_hundred_kills_lose_no_acknowledged_write_leave_none_half_done_and_n
     println!("{}", verified.trim());
     let sum = |count: fn(&Worker) -> u64| workers.iter().map(count).sum::<u64>();
     println!(
-        "{kills} kills under load and {early} during recovery in {:?}: {} changes of secrets and {} of role assignments \
-         acknowledged, {} values read, {} answers checked against the log; of the requests without an answer {} had \
+        "{kills} kills under load and {early} during recovery in {:?}: {} changes of secrets, {} of role assignments and {} of \
+         keys acknowledged, {} values read, {} digests signed, {} answers checked against the log; of the requests without an answer {} had \
          happened and {} had not; {} announcements were recorded as lost, to a kill or to another change",
         began.elapsed(),
         sum(|worker| worker.acknowledged),
         operator.acknowledged,
+        keeper.acknowledged,
         sum(|worker| worker.read),
+        keeper.signatures,
         trail.known(),
-        sum(|worker| worker.happened) + operator.happened,
-        sum(|worker| worker.vanished) + operator.vanished,
+        sum(|worker| worker.happened) + operator.happened + keeper.happened,
+        sum(|worker| worker.vanished) + operator.vanished + keeper.vanished,
         trail.lost(),
     );
 }

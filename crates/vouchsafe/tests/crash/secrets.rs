@@ -39,8 +39,9 @@ enum Operation {
 /// What a request without an answer turned out to have done, for comparison with the log.
 #[derive(Debug)]
 pub struct Settled {
+    pub collection: &'static str,
     pub name: String,
-    /// How many changes the secret has had in all.
+    /// How many changes the object has had in all.
     pub changes: usize,
 }
 
@@ -212,7 +213,7 @@ impl Worker {
                 "{name} is neither as before nor as after {unanswered:?}"
             );
             let changes = self.secrets.get(&name).map_or(0, |(_, changes)| *changes);
-            settled.push(Settled { name, changes });
+            settled.push(Settled { collection: "secrets", name, changes });
         }
         (self, settled)
     }

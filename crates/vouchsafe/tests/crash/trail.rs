@@ -72,7 +72,7 @@ impl Trail {
 
     /// What the log says of the request that had no answer is what the store says.
     pub fn must_agree(&self, settled: &Settled) {
-        let suffix = format!("/secrets/{}", settled.name);
+        let suffix = format!("/{}/{}", settled.collection, settled.name);
         let done =
             self.done.iter().filter(|(resource, _)| resource.ends_with(&suffix)).map(|(_, done)| done.len());
         let done = done.sum::<usize>();
