@@ -7,6 +7,7 @@
 
 mod client;
 mod raw;
+mod token;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -21,12 +22,25 @@ use vouchsafe_wire::admin::{Endpoints, Status};
 
 pub use client::{Answer, Client};
 pub use raw::Pieces;
+pub use token::Token;
 
 /// How long a server may take to get ready or to stop before the test fails. Far more than it needs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often a server that is starting is looked at.
 const GLANCE: Duration = Duration::from_millis(2);
+
+/// What the program takes from its environment.
+const VARIABLES: [&str; 8] = [
+    "VOUCHSAFE_SOCKET",
+    "VOUCHSAFE_TENANT",
+    "VOUCHSAFE_ROOT_KEY",
+    "VOUCHSAFE_LOG",
+    "VOUCHSAFE_VAULT",
+    "VOUCHSAFE_PKCS11_MODULE",
+    "VOUCHSAFE_PKCS11_TOKEN",
+    "VOUCHSAFE_PKCS11_PIN_FILE",
+];
 
 /// A directory with a deployment, the program, and what its processes wrote.
 pub struct Installation {
@@ -151,9 +165,7 @@ impl Installation {
     fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, arguments: I) -> Command {
         let mut command = Command::new(&self.program);
         // What the developer has set for their own server must not reach the one under test.
-        for name in
-            ["VOUCHSAFE_SOCKET", "VOUCHSAFE_TENANT", "VOUCHSAFE_ROOT_KEY", "VOUCHSAFE_LOG", "VOUCHSAFE_VAULT"]
-        {
+        for name in VARIABLES {
             command.env_remove(name);
         }
         command.args(arguments);

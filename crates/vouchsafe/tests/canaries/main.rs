@@ -8,6 +8,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod keys;
+mod known_keys;
+mod memory;
 mod scanner;
 
 use std::collections::BTreeMap;
@@ -21,7 +24,7 @@ use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde_json::{Value, json};
 use vouchsafe_crypto::jose::{Algorithm, KeyKind, SigningKey, azure_assertion};
 use vouchsafe_crypto::{SecretBytes, digest};
-use vouchsafe_testkit::running::{Answer, Client, Installation, Pieces, RunningServer};
+use vouchsafe_testkit::running::{Answer, Client, Installation, Pieces, RunningServer, Token};
 
 use scanner::{Scanner, canary, name_canary};
 
@@ -33,6 +36,8 @@ const VAULT_RESOURCE: &str = "https://vault.azure.net";
 struct Journey {
     /// Must be nowhere but in the answers that are for them.
     secrets: BTreeMap<String, String>,
+    /// Private numbers of keys, plaintexts and random bytes: the same as secrets, but bytes.
+    material: Vec<(String, Vec<u8>)>,
     /// Must be nowhere but in answers about their secret.
     labels: BTreeMap<String, String>,
     /// May be named to the caller who sent them, and nowhere else.
@@ -596,8 +601,12 @@ fn the_scanner_finds_a_planted_canary_in_every_spelling_and_place() {
 #[tokio::test]
 async fn canaries_are_nowhere_but_in_the_answers_that_are_for_them() {
     let installation = Installation::empty(PROGRAM);
-    let server = installation.dev(&[], &[("VOUCHSAFE_LOG", "trace")]).await;
-    let state = json!({ "state": { "vaults": [{ "name": "app" }] } });
+    let token = Token::make(installation.scratch());
+    let mut environment = vec![("VOUCHSAFE_LOG", "trace")];
+    environment.extend(token.iter().flat_map(Token::environment));
+    let server = installation.dev(&[], &environment).await;
+    let vaults = json!([{ "name": "app" }, { "name": "sealed", "sku": "premium" }]);
+    let state = json!({ "state": { "vaults": vaults } });
     assert_eq!(post(&mut server.admin(), "/admin/v1/apply", &state).await.unwrap().status, StatusCode::OK);
     let mut stage = Stage {
         installation: &installation,
@@ -608,11 +617,17 @@ async fn canaries_are_nowhere_but_in_the_answers_that_are_for_them() {
         host: server.host().to_owned(),
         token: server.token(VAULT_RESOURCE).await,
     };
-    let token = stage.token.clone();
-    stage.keep_token("of the administrator", &token);
+    let bearer = stage.token.clone();
+    stage.keep_token("of the administrator", &bearer);
     stage.secrets_come_and_go().await;
     stage.clients_log_in().await;
     stage.callers_err().await;
+    stage.keys_come_and_go(false).await;
+    stage.callers_err_with_keys().await;
+    if token.is_some() {
+        stage.vault = server.vault_host("sealed");
+        stage.keys_come_and_go(true).await;
+    }
     stage.the_agent_is_asked().await;
     let (mut client, host) = (stage.client, stage.host);
     let mut journey = stage.journey;
@@ -629,6 +644,10 @@ async fn canaries_are_nowhere_but_in_the_answers_that_are_for_them() {
     for (what, secret) in &journey.secrets {
         all.watch(what, secret);
         secrets.watch(what, secret);
+    }
+    for (what, bytes) in &journey.material {
+        all.watch_bytes(what, bytes);
+        secrets.watch_bytes(what, bytes);
     }
     for (what, label) in &journey.labels {
         all.watch(what, label);
@@ -678,7 +697,7 @@ async fn canaries_are_nowhere_but_in_the_answers_that_are_for_them() {
     search();
     server.kill();
     search();
-    let server = installation.dev(&[], &[("VOUCHSAFE_LOG", "trace")]).await;
+    let server = installation.dev(&[], &environment).await;
     assert!(server.terminate().await.success());
     search();
     // The audit log is written in the clear: what may be there is found there, so what is not found is not there.
@@ -688,9 +707,10 @@ async fn canaries_are_nowhere_but_in_the_answers_that_are_for_them() {
     found.dedup();
     assert!(found.is_empty(), "{} leaks:\n{}", found.len(), found.join("\n"));
     println!(
-        "{} secrets and {} labels in {} spellings were looked for in {bytes} bytes of files and {} answers, {} of them \
+        "{} secrets, {} numbers and plaintexts, and {} labels in {} spellings were looked for in {bytes} bytes of files and {} answers, {} of them \
          refusals",
         journey.secrets.len(),
+        journey.material.len(),
         journey.labels.len(),
         scanner::spellings(b"canary").len(),
         journey.others.len() + journey.about.len(),

@@ -83,7 +83,12 @@ pub fn spellings(text: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
 impl Scanner {
     /// Looks for a text in every spelling from now on.
     pub fn watch(&mut self, what: &str, text: &str) {
-        for (spelling, bytes) in spellings(text.as_bytes()) {
+        self.watch_bytes(what, text.as_bytes());
+    }
+
+    /// Looks for bytes in every spelling from now on.
+    pub fn watch_bytes(&mut self, what: &str, bytes: &[u8]) {
+        for (spelling, bytes) in spellings(bytes) {
             let key = *bytes.first_chunk::<KEY>().expect("a canary is longer than this");
             self.longest = self.longest.max(bytes.len());
             self.by_key.entry(key).or_default().push(self.needles.len());
