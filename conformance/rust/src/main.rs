@@ -3,7 +3,9 @@
 //! The clients are Microsoft's crates as published. The world (addresses, names, ids, files) is the JSON file that
 //! `CONFORMANCE_WORLD` names; `conformance/run.py` writes it, reads the verdicts and compares them with the known gaps.
 
+mod cryptography;
 mod identities;
+mod keys;
 mod refusals;
 mod secrets;
 mod world;
@@ -76,6 +78,49 @@ async fn run(name: &str) -> Result<()> {
         }
         "unknown-vault" => refusals::unknown_vault(world).await,
         "async-many-at-once" => secrets::many_at_once(world).await,
+        "key-create-rsa" => keys::create_rsa(world).await,
+        "key-create-with-nothing-said" => keys::create_with_nothing_said(world).await,
+        "key-create-ec" => keys::create_ec(world).await,
+        "key-create-symmetric" => keys::create_symmetric(world).await,
+        "key-create-of-a-wrong-size-is-refused" => keys::create_of_a_wrong_size_is_refused(world).await,
+        "key-of-an-hsm-in-a-standard-vault-is-refused" => {
+            keys::of_an_hsm_in_a_standard_vault_is_refused(world).await
+        }
+        "key-attributes" => keys::key_attributes(world).await,
+        "key-import" => keys::import(world).await,
+        "key-import-of-a-broken-key-is-refused" => keys::import_of_a_broken_key_is_refused(world).await,
+        "key-versions" => keys::versions(world).await,
+        "key-update" => keys::update(world).await,
+        "key-update-keeps-operations" => keys::update_keeps_operations(world).await,
+        "key-list-over-pages" => keys::list_over_pages(world).await,
+        "key-not-found" => keys::not_found(world).await,
+        "key-delete-and-recover" => keys::delete_and_recover(world).await,
+        "key-purge" => keys::purge(world).await,
+        "key-name-of-a-deleted-one-is-taken" => keys::name_of_a_deleted_one_is_taken(world).await,
+        "key-backup-and-restore" => keys::backup_and_restore(world).await,
+        "key-damaged-backup-is-refused" => keys::damaged_backup_is_refused(world).await,
+        "key-rotate" => keys::rotate(world).await,
+        "key-rotation-policy" => keys::rotation_policy(world).await,
+        "key-random-bytes" => keys::random_bytes(world).await,
+        "key-sign-rsa" => cryptography::sign_rsa(world).await,
+        "key-sign-ec" => cryptography::sign_ec(world).await,
+        "key-sign-hmac" => cryptography::sign_hmac(world).await,
+        "key-sign-with-the-wrong-algorithm-is-refused" => {
+            cryptography::sign_with_the_wrong_algorithm_is_refused(world).await
+        }
+        "key-encrypt-rsa" => cryptography::encrypt_rsa(world).await,
+        "key-encrypt-aes-gcm" => cryptography::encrypt_aes_gcm(world).await,
+        "key-encrypt-aes-cbc" => cryptography::encrypt_aes_cbc(world).await,
+        "key-wrap-rsa" => cryptography::wrap_rsa(world).await,
+        "key-wrap-aes" => cryptography::wrap_aes(world).await,
+        "key-operations-are-enforced" => cryptography::operations_are_enforced(world).await,
+        "key-disabled-cannot-be-used" => cryptography::disabled_cannot_be_used(world).await,
+        "key-outside-its-dates-cannot-be-used" => cryptography::outside_its_dates_cannot_be_used(world).await,
+        "key-of-an-older-version-still-opens" => cryptography::of_an_older_version_still_opens(world).await,
+        "key-local-and-remote-agree" => cryptography::local_and_remote_agree(world).await,
+        "key-used-without-a-version" => cryptography::used_without_a_version(world).await,
+        "key-user-cannot-change-keys" => cryptography::user_cannot_change_keys(world).await,
+        "key-without-a-role" => cryptography::without_a_role(world).await,
         _ => bail!("no scenario is called `{name}` here: give it an arm in conformance/rust/src/main.rs"),
     }
 }

@@ -24,6 +24,7 @@ pub struct World {
     pub vaults: [String; 2],
     pub seeded_name: String,
     pub seeded_value: String,
+    pub seeded_key: String,
     pub identities: HashMap<String, Identity>,
     pub application_client_id: String,
     pub certificate_pkcs12: String,
