@@ -18,8 +18,11 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+/// What a request carries.
+pub type Body = Full<Bytes>;
+
 /// A request that can be sent again.
-pub type Ready = Request<Full<Bytes>>;
+pub type Ready = Request<Body>;
 
 /// What is trusted, and how.
 #[derive(Clone)]

@@ -6,6 +6,7 @@
 
 mod assertions;
 mod echo;
+mod keys;
 mod load;
 mod report;
 mod server;
@@ -130,6 +131,7 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     let server = Server::start(&arguments.binary, &directory.path().join("measured"), &applicants)?;
     report.fact("memory after start", "< 64 MB", format!("{:.0} MB", server.resident_megabytes()?));
     secrets(arguments, &server, &mut report).await?;
+    keys::measure(arguments, &server, &mut report).await?;
     grants(arguments, &server, &applicants, &mut report).await?;
     if arguments.wants("managed identity from the agent's cache") {
         let measured = server.agent_load(arguments.seconds, arguments.connections)?;

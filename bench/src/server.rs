@@ -145,7 +145,8 @@ fn world(applicants: &[Applicant]) -> String {
         "identities": [{ "name": IDENTITY }],
         "applications": applications,
         "role_assignments": [
-            { "identity": IDENTITY, "role": "Key Vault Secrets Officer", "scope": { "vault": VAULT } }
+            { "identity": IDENTITY, "role": "Key Vault Secrets Officer", "scope": { "vault": VAULT } },
+            { "identity": IDENTITY, "role": "Key Vault Crypto Officer", "scope": { "vault": VAULT } },
         ],
     })
     .to_string()
