@@ -140,13 +140,14 @@ def check_catalogue(scenarios, gaps):
 class Server:
     """One `vouchsafe dev`, with the lines of its log in a file, ended when the block ends."""
 
-    def __init__(self, directory, logs):
+    def __init__(self, directory, logs, world=None):
         self.directory = directory
         self.log = logs / "server.log"
+        self.world = world or (HERE / "world.yaml").read_text()
 
     def __enter__(self):
         make_certificates(self.directory)
-        template = string.Template((HERE / "world.yaml").read_text())
+        template = string.Template(self.world)
         applied = self.directory / "world.yaml"
         # A JSON string is a YAML one, whatever line breaks it holds.
         certificate = json.dumps((self.directory / "registered.crt").read_text())

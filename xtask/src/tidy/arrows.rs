@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("vouchsafe-bench", "bench", &["vouchsafe-wire", "vouchsafe-crypto"]),
     ("vouchsafe-fuzz", "fuzz", FLOORS),
     ("vouchsafe-conformance", "conformance/rust", &[]),
+    ("customer-managed-key", "examples/customer-managed-key", &[]),
     ("xtask", "xtask", &[]),
 ];
 
@@ -122,6 +123,7 @@ fn check_manifest(directory: &str, path: &str, text: &str, findings: &mut Vec<Fi
     };
     if manifest.get("lints").and_then(|lints| lints.get("workspace")).is_none()
         && manifest.get("workspace").is_none()
+        && manifest.get("package").and_then(|package| package.get("workspace")).is_none()
     {
         findings.push(Finding::refused(path, 0, "add `[lints] workspace = true`: one set of lints for all"));
     }
