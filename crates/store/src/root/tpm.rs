@@ -86,6 +86,10 @@ mod with {
 
     fn open(source: &TpmSource) -> Result<Context, String> {
         let unreachable = |error| format!("the TPM at `{}` cannot be reached: {error}", source.tcti);
+        // The library knows no sockets in the file system, and would quietly take its default address instead.
+        if source.tcti.contains("path=") {
+            return Err(format!("the TPM at `{}` cannot be reached: name its host and port", source.tcti));
+        }
         let name = TctiNameConf::from_str(&source.tcti).map_err(unreachable)?;
         Context::new(name).map_err(unreachable)
     }

@@ -1,5 +1,6 @@
 //! A TPM 2.0, played by `swtpm`.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,31 +20,53 @@ impl SoftwareTpm {
     fn start(directory: &Path) -> Self {
         let state = directory.join("tpm");
         std::fs::create_dir_all(&state).unwrap();
-        let (socket, control) = (state.join("socket"), state.join("socket.ctrl"));
+        let port = two_free_ports();
         let process = Command::new("swtpm")
             .arg("socket")
             .arg("--tpm2")
             .arg("--tpmstate")
             .arg(format!("dir={}", state.display()))
             .arg("--server")
-            .arg(format!("type=unixio,path={}", socket.display()))
+            .arg(format!("type=tcp,bindaddr=127.0.0.1,port={port}"))
             .arg("--ctrl")
-            .arg(format!("type=unixio,path={}", control.display()))
+            .arg(format!("type=tcp,bindaddr=127.0.0.1,port={}", port + 1))
             .args(["--flags", "not-need-init,startup-clear"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("swtpm (Debian: swtpm)");
         let begun = Instant::now();
-        while !(socket.exists() && control.exists()) && begun.elapsed() < Duration::from_secs(20) {
+        while !(is_listened_on(port) && is_listened_on(port + 1)) && begun.elapsed() < Duration::from_secs(20)
+        {
             std::thread::yield_now();
         }
-        Self { process, tcti: format!("swtpm:path={}", socket.display()) }
+        Self { process, tcti: format!("swtpm:host=127.0.0.1,port={port}") }
     }
 
     fn source(&self, pcrs: &[u8]) -> RootKeySource {
         RootKeySource::Tpm(TpmSource { tcti: self.tcti.clone(), pcrs: pcrs.to_vec() })
     }
+}
+
+/// Asked of the kernel: to connect, or to bind, would come between `swtpm` and its port.
+fn is_listened_on(port: u16) -> bool {
+    let (local, listening) = (format!("0100007F:{port:04X}"), "0A");
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).any(|row| {
+        row.get(1).is_some_and(|address| *address == local)
+            && row.get(3).is_some_and(|state| *state == listening)
+    })
+}
+
+/// The library takes the control port to be the one after the command port.
+fn two_free_ports() -> u16 {
+    (0..100)
+        .find_map(|_| {
+            let first = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = first.local_addr().unwrap().port();
+            TcpListener::bind(("127.0.0.1", port.checked_add(1)?)).ok().map(|_| port)
+        })
+        .expect("two free ports beside one another")
 }
 
 impl Drop for SoftwareTpm {
