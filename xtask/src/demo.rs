@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::prerequisites;
+use crate::prerequisites::{self, Purpose};
 use crate::process::{Log, descendants, terminate, wait};
 use crate::workspace::Workspace;
 
@@ -45,7 +45,7 @@ pub fn command(workspace: &Workspace, built: bool) -> Result<ExitCode> {
         log.must(workspace.cargo().args(["build", "--package", "vouchsafe"]), Duration::from_secs(40 * 60))
             .with_context(|| format!("the log is {}", log.path.display()))?;
     }
-    let missing = prerequisites::install(&log)?;
+    let missing = prerequisites::install(&log, Purpose::Demo)?;
     ensure!(missing.is_empty(), "missing on this machine: {}", missing.join("; "));
     let python = prerequisites::python(workspace, &log)?;
     let started = Instant::now();

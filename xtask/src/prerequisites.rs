@@ -1,5 +1,4 @@
-//! What the proof needs from the machine: a C compiler, OpenSSL's headers for the foreign client, SoftHSM 2,
-//! and Python packages.
+//! What the demo and the proof need from the machine, and how they get it: Debian's packages, and Python's.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,8 +18,20 @@ struct Need {
     packages: &'static [&'static str],
 }
 
-const NEEDS: &[Need] = &[
+/// What the demo needs, and so does the proof.
+const DEMO: &[Need] = &[
     Need { what: "a C compiler", program: "cc", arguments: &["--version"], packages: &["gcc", "libc6-dev"] },
+    Need {
+        what: "Python 3.11 or newer with venv",
+        program: "python3",
+        arguments: &["-c", "import sys, venv, ensurepip, tomllib; assert sys.version_info >= (3, 11)"],
+        packages: &["python3", "python3-venv"],
+    },
+    Need { what: "sha256sum", program: "sha256sum", arguments: &["--version"], packages: &["coreutils"] },
+];
+
+/// What the proof needs besides.
+const PROOF: &[Need] = &[
     Need {
         what: "a C++ compiler (libFuzzer)",
         program: "c++",
@@ -34,12 +45,6 @@ const NEEDS: &[Need] = &[
         packages: &["pkg-config", "libssl-dev"],
     },
     Need {
-        what: "Python 3.11 or newer with venv",
-        program: "python3",
-        arguments: &["-c", "import sys, venv, ensurepip, tomllib; assert sys.version_info >= (3, 11)"],
-        packages: &["python3", "python3-venv"],
-    },
-    Need {
         what: "SoftHSM 2 (keys in a PKCS#11 token)",
         program: "softhsm2-util",
         arguments: &["--version"],
@@ -48,7 +53,10 @@ const NEEDS: &[Need] = &[
     Need {
         what: "Node.js 20 or newer with npm",
         program: "sh",
-        arguments: &["-c", "npm --version && node -e 'process.exit(parseInt(process.versions.node) < 20)'"],
+        arguments: &[
+            "-c",
+            "npm --version && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'",
+        ],
         packages: &["nodejs", "npm"],
     },
     Need {
@@ -70,26 +78,48 @@ const NEEDS: &[Need] = &[
         arguments: &["--version"],
         packages: &["swtpm", "swtpm-tools"],
     },
-    Need { what: "sha256sum", program: "sha256sum", arguments: &["--version"], packages: &["coreutils"] },
+    Need {
+        what: "PostgreSQL (the example of a customer-managed key)",
+        program: "sh",
+        arguments: &["-c", "command -v initdb || ls /usr/lib/postgresql/*/bin/initdb"],
+        packages: &["postgresql"],
+    },
+    Need {
+        what: "OpenSSL's commands (a second opinion on certificates)",
+        program: "openssl",
+        arguments: &["version"],
+        packages: &["openssl"],
+    },
 ];
 
 const INSTALL: Duration = Duration::from_secs(15 * 60);
 
+/// What is to be shown.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub enum Purpose {
+    Demo,
+    Proof,
+}
+
 /// Installs what is missing, as far as this user may; returns what is still missing afterwards.
-pub fn install(log: &Log) -> Result<Vec<String>> {
-    let missing = |need: &&Need| !succeeds(need.program, need.arguments);
-    let packages: Vec<&str> = NEEDS.iter().filter(missing).flat_map(|need| need.packages).copied().collect();
-    if !packages.is_empty() && rustix::process::getuid().is_root() && succeeds("apt-get", &["--version"]) {
+pub fn install(log: &Log, purpose: Purpose) -> Result<Vec<String>> {
+    let besides = if purpose == Purpose::Proof { PROOF } else { &[] };
+    let missing = || {
+        DEMO.iter().chain(besides).filter(|need| !succeeds(need.program, need.arguments)).collect::<Vec<_>>()
+    };
+    let needs = missing();
+    if !needs.is_empty() && rustix::process::getuid().is_root() && succeeds("apt-get", &["--version"]) {
         let apt = || {
             let mut command = Command::new("apt-get");
             command.env("DEBIAN_FRONTEND", "noninteractive");
             command
         };
+        let packages = needs.iter().flat_map(|need| need.packages);
         log.run(apt().arg("update"), INSTALL)?;
         log.run(apt().args(["install", "--yes", "--no-install-recommends"]).args(packages), INSTALL)?;
     }
-    let still = NEEDS.iter().filter(missing);
-    Ok(still.map(|need| format!("{} (Debian: {})", need.what, need.packages.join(" "))).collect())
+    let still = missing();
+    Ok(still.iter().map(|need| format!("{} (Debian: {})", need.what, need.packages.join(" "))).collect())
 }
 
 /// The Python interpreter that has the foreign clients; makes its environment when it is not as pinned.

@@ -56,6 +56,10 @@ impl Workspace {
     pub fn cargo(&self) -> Command {
         let mut cargo = Command::new("cargo");
         cargo.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
+        if env::var_os("CI").is_some() {
+            // What is built once and thrown away gains nothing from notes for the next time.
+            cargo.env("CARGO_INCREMENTAL", "0");
+        }
         cargo
     }
 }
