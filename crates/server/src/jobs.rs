@@ -68,13 +68,6 @@ impl Jobs {
     }
 
     async fn follow_certificates(&self, context: &Context) {
-        match self.platform.purge_due_certificates(context).await {
-            Ok(0) => {}
-            Ok(certificates) => {
-                tracing::info!(certificates, "deleted certificates were purged on their date")
-            }
-            Err(error) => tracing::error!(%error, "deleted certificates that are due could not be purged"),
-        }
         match self.platform.run_certificate_jobs(context).await {
             Ok(jobs) if jobs.total() + jobs.failed == 0 => {}
             Ok(CertificateJobs { ended, renewed, told, lists, failed }) => {

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use vouchsafe_crypto::Reason;
-
 use super::authority::AuthorityRules;
 use super::issuer::{Contacts, Issuer, IssuerName, IssuerPatch, Provider, StoredIssuer};
 use crate::access::action::{
@@ -12,12 +10,9 @@ use crate::access::action::{
 };
 use crate::access::caller::Caller;
 use crate::audit::Outcome;
-use crate::error::Fault;
 use crate::ids::VaultName;
-use crate::limits;
 use crate::platform::{Context, Platform};
 use crate::ports::store::{Cursor, Key, Kind, Partition, Prefix};
-use crate::record::Decode;
 use crate::resource::Vault;
 use crate::vault::error::Error;
 use crate::vault::life::ObjectPage;
@@ -127,19 +122,10 @@ impl Platform {
         items: usize,
     ) -> Result<ObjectPage<Issuer>, Error> {
         let admitted = self.admit_to_issuers::<ReadCertificateIssuer>(context, caller, vault).await?;
-        let entry = self.entry(context, &admitted.proof);
-        if !(1..=limits::PAGE_ITEMS_MAX).contains(&items) {
-            let problem = format!("maxresults must be between 1 and {}", limits::PAGE_ITEMS_MAX);
-            return self.record_refusal(entry, Error::BadParameter(problem)).await;
-        }
         let prefix = Prefix { partition: admitted.partition(), kind: Kind::CertificateIssuer, outer: None };
-        let page = self.store.scan(&prefix, after, items).await.map_err(Fault::from)?;
-        let issuers = page.records.iter().map(|record| {
-            StoredIssuer::decode(record.value.expose(Reason::Record)).map(|stored| stored.issuer)
-        });
-        let issuers = issuers.collect::<Result<Vec<_>, _>>()?;
-        self.trail.record(entry.outcome(Outcome::Done, None)).await?;
-        Ok(ObjectPage { items: issuers, next: page.next, vault: admitted.vault })
+        let page = self.page::<StoredIssuer, _>(context, admitted, &prefix, after, items).await?;
+        let issuers = page.items.into_iter().map(|stored| stored.issuer).collect();
+        Ok(ObjectPage { items: issuers, next: page.next, vault: page.vault })
     }
 
     /// Forgets an issuer. A private authority behind it issues nothing more, and goes on to say what it revoked.

@@ -94,10 +94,7 @@ impl Platform {
         let usable = self.usable::<Sign>(asked, KeyOperation::Sign).await?;
         let signed = async {
             decide::signature(usable.key.spec, algorithm, digest)?;
-            let (holder, material) = self.private(&usable).await?;
-            if !holder.signs(usable.key.spec, algorithm) {
-                return Err(not_here(algorithm.as_str()));
-            }
+            let (holder, material) = self.signer(&usable, algorithm).await?;
             let key = KeyRef { spec: usable.key.spec, material: &material };
             Ok(holder.sign(&key, algorithm, digest).await?)
         };
@@ -125,10 +122,7 @@ impl Platform {
             if let Some(public) = &usable.key.public {
                 return public.verify(algorithm, digest, signature).map_err(misuse);
             }
-            let (holder, material) = self.private(&usable).await?;
-            if !holder.signs(usable.key.spec, algorithm) {
-                return Err(not_here(algorithm.as_str()));
-            }
+            let (holder, material) = self.signer(&usable, algorithm).await?;
             let key = KeyRef { spec: usable.key.spec, material: &material };
             Ok(holder.verify(&key, algorithm, digest, signature).await?)
         };
@@ -322,6 +316,28 @@ impl Platform {
         Ok((holder, self.load_material(proof, &usable.place, usable.key.version).await?))
     }
 
+    /// As [`Platform::private`], of a holder that signs with `algorithm`.
+    async fn signer<A: Action>(
+        &self,
+        usable: &Usable<A>,
+        algorithm: SignatureAlgorithm,
+    ) -> Result<(&dyn Hsm, SecretBytes), Error> {
+        let (holder, material) = self.private(usable).await?;
+        let able = holder.signs(usable.key.spec, algorithm);
+        if able { Ok((holder, material)) } else { Err(not_here(algorithm.as_str())) }
+    }
+
+    /// As [`Platform::private`], of a holder that decrypts with `algorithm`.
+    async fn decrypter<A: Action>(
+        &self,
+        usable: &Usable<A>,
+        algorithm: EncryptionAlgorithm,
+    ) -> Result<(&dyn Hsm, SecretBytes), Error> {
+        let (holder, material) = self.private(usable).await?;
+        let able = holder.decrypts(usable.key.spec, algorithm);
+        if able { Ok((holder, material)) } else { Err(not_here(algorithm.as_str())) }
+    }
+
     async fn enciphered<A: Action>(
         &self,
         usable: &Usable<A>,
@@ -338,10 +354,7 @@ impl Platform {
             }
             return public.encrypt(algorithm, input.value).map_err(misuse);
         }
-        let (holder, material) = self.private(usable).await?;
-        if !holder.decrypts(spec, algorithm) {
-            return Err(not_here(algorithm.as_str()));
-        }
+        let (holder, material) = self.decrypter(usable, algorithm).await?;
         let key = KeyRef { spec, material: &material };
         Ok(holder.encrypt(&key, algorithm, input.value, input.iv, input.aad).await?)
     }
@@ -355,10 +368,7 @@ impl Platform {
     ) -> Result<SecretBytes, Error> {
         let spec = usable.key.spec;
         decide::encryption(spec, operation, algorithm)?;
-        let (holder, material) = self.private(usable).await?;
-        if !holder.decrypts(spec, algorithm) {
-            return Err(not_here(algorithm.as_str()));
-        }
+        let (holder, material) = self.decrypter(usable, algorithm).await?;
         Ok(holder.decrypt(&KeyRef { spec, material: &material }, algorithm, input).await?)
     }
 

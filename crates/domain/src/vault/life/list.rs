@@ -102,7 +102,8 @@ impl Platform {
         }
     }
 
-    async fn page<T: Decode, A: Action>(
+    /// Records of one kind, in order, as an admitted caller may see them.
+    pub(in crate::vault) async fn page<T: Decode, A: Action>(
         &self,
         context: &Context,
         admitted: Admitted<A>,
