@@ -1,15 +1,17 @@
 //! RSA keys made before anyone asks for one: finding the primes takes seconds, and a caller waits for them otherwise.
 //!
-//! Keys wait in memory only, as material that wipes itself. One is made at a time, so that the pool never takes more
-//! than one core from those who are waiting for an answer; and none before the first was asked for, so that a server
-//! that makes no RSA keys spends nothing on them.
+//! Keys wait in memory only, sealed under a key that the pool makes for itself and that ends with the process: a piece
+//! of memory that gets out has no key in it that somebody will be given tomorrow. One is made at a time, so that the
+//! pool never takes more than one core from those who are waiting for an answer; and none before the first was asked
+//! for, so that a server that makes no RSA keys spends nothing on them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
-use vouchsafe_crypto::SecretBytes;
+use vouchsafe_crypto::Reason;
+use vouchsafe_crypto::envelope::{AssociatedData, Kek, open, seal};
 use vouchsafe_crypto::keys::{KeyFamily, KeySpec, PrivateKey};
 
 use crate::limits::POOL_KEYS_MAX;
@@ -17,12 +19,14 @@ use crate::limits::POOL_KEYS_MAX;
 /// RSA keys in stock.
 pub struct KeyPool {
     shelves: Mutex<BTreeMap<KeySpec, Shelf>>,
+    sealing: Kek,
     taken: Notify,
 }
 
 struct Shelf {
     wanted: usize,
-    keys: VecDeque<SecretBytes>,
+    /// Sealed.
+    keys: VecDeque<Vec<u8>>,
 }
 
 impl KeyPool {
@@ -33,14 +37,15 @@ impl KeyPool {
             .filter(|(spec, _)| spec.family() == KeyFamily::Rsa)
             .map(|(spec, wanted)| (spec, Shelf { wanted: wanted.min(POOL_KEYS_MAX), keys: VecDeque::new() }))
             .collect();
-        Arc::new(Self { shelves: Mutex::new(shelves), taken: Notify::new() })
+        Arc::new(Self { shelves: Mutex::new(shelves), sealing: Kek::generate(), taken: Notify::new() })
     }
 
     /// A key, if one is in stock. Each key is given out once.
     pub fn take(&self, spec: KeySpec) -> Option<PrivateKey> {
-        let material = self.shelves().get_mut(&spec)?.keys.pop_front();
+        let sealed = self.shelves().get_mut(&spec)?.keys.pop_front();
         self.taken.notify_one();
-        PrivateKey::from_material(spec, &material?).ok()
+        let material = open(&self.sealing, &purpose(spec), &sealed?).ok()?;
+        PrivateKey::from_material(spec, &material).ok()
     }
 
     /// How many keys of a kind are in stock.
@@ -62,8 +67,9 @@ impl KeyPool {
             tracing::warn!(?spec, "no key was made for the pool");
             return false;
         };
+        let sealed = seal(&self.sealing, &purpose(spec), material.expose(Reason::Cipher));
         if let Some(shelf) = self.shelves().get_mut(&spec).filter(|shelf| shelf.keys.len() < shelf.wanted) {
-            shelf.keys.push_back(material);
+            shelf.keys.push_back(sealed);
         }
         true
     }
@@ -79,4 +85,9 @@ impl KeyPool {
     fn shelves(&self) -> MutexGuard<'_, BTreeMap<KeySpec, Shelf>> {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A key of one kind is never taken for one of another.
+fn purpose(spec: KeySpec) -> AssociatedData {
+    AssociatedData::new("key made ahead").field(format!("{spec:?}").as_bytes())
 }
