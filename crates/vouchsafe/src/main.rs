@@ -7,9 +7,16 @@ mod environment;
 mod output;
 mod serving;
 
+use std::alloc::System;
 use std::process::ExitCode;
 
 use clap::Parser;
+use zeroizing_alloc::ZeroAlloc;
+
+/// SECURITY: memory is wiped when it is given back. Secrets of ours wipe themselves; this is for their copies in the
+/// buffers of the network, of TLS and of parsers, which are not ours and know nothing of what they carry.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
