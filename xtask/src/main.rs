@@ -5,6 +5,7 @@
 
 mod demo;
 mod fuzz;
+mod lanes;
 mod prerequisites;
 mod process;
 mod steps;

@@ -1,18 +1,21 @@
 //! `cargo xtask test`: everything that proves it, in order, each step timed and with a log of its own.
 //!
 //! A step that fails does not stop the others, unless they need what it makes. What could not be run is listed loudly
-//! at the end, and counts as a failure where nobody would read that list.
+//! at the end, and counts as a failure where nobody would read that list. Steps that mostly wait for answers run two at
+//! a time ([`lanes`]).
 
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use crate::lanes::{self, Pace};
 use crate::process::{Log, succeeds};
 use crate::workspace::Workspace;
 use crate::{demo, fuzz, prerequisites};
 
 /// How a step ended.
+#[derive(Clone)]
 enum Outcome {
     Passed,
     /// Passed, with something that should be known.
@@ -27,36 +30,111 @@ struct Step {
     what: &'static str,
     /// The step whose product this one needs.
     after: Option<&'static str>,
+    pace: Pace,
     run: fn(&Workspace, &Log) -> Result<Outcome>,
 }
 
 const STEPS: &[Step] = &[
-    Step { name: "prerequisites", what: "what the machine must have is there", after: None, run: prepare },
-    Step { name: "fmt", what: "every crate is formatted", after: None, run: fmt },
+    Step {
+        name: "prerequisites",
+        what: "what the machine must have is there",
+        after: None,
+        pace: Pace::Alone,
+        run: prepare,
+    },
+    Step { name: "fmt", what: "every crate is formatted", after: None, pace: Pace::Alone, run: fmt },
     Step {
         name: "tidy",
         what: "arrows, rooms, words, orphans and pages are in order",
         after: None,
+        pace: Pace::Alone,
         run: tidy,
     },
-    Step { name: "clippy", what: "no lint, warnings included, in any target", after: None, run: clippy },
-    Step { name: "unit", what: "every test of every crate", after: None, run: unit },
-    Step { name: "build", what: "the binary that the next steps drive", after: None, run: build },
-    Step { name: "demo", what: "the main job from end to end", after: Some("build"), run: show },
-    Step { name: "python", what: "Python's Azure SDK, unmodified", after: Some("build"), run: python },
-    Step { name: "rust", what: "Rust's Azure SDK, unmodified", after: Some("build"), run: rust },
+    Step {
+        name: "clippy",
+        what: "no lint, warnings included, in any target",
+        after: None,
+        pace: Pace::Alone,
+        run: clippy,
+    },
+    Step { name: "unit", what: "every test of every crate", after: None, pace: Pace::Alone, run: unit },
+    Step {
+        name: "build",
+        what: "the binary that the next steps drive",
+        after: None,
+        pace: Pace::Alone,
+        run: build,
+    },
+    Step {
+        name: "demo",
+        what: "the main job from end to end",
+        after: Some("build"),
+        pace: Pace::Alone,
+        run: show,
+    },
+    Step {
+        name: "python",
+        what: "Python's Azure SDK, unmodified",
+        after: Some("build"),
+        pace: Pace::Beside,
+        run: python,
+    },
+    Step {
+        name: "rust",
+        what: "Rust's Azure SDK, unmodified",
+        after: Some("build"),
+        pace: Pace::Beside,
+        run: rust,
+    },
     Step {
         name: "example",
         what: "rows in PostgreSQL under a customer-managed key",
         after: Some("rust"),
+        pace: Pace::Beside,
         run: example,
     },
-    Step { name: "js", what: "JavaScript's Azure SDK, unmodified", after: Some("build"), run: js },
-    Step { name: "go", what: "Go's Azure SDK, unmodified", after: Some("build"), run: go },
-    Step { name: "java", what: "Java's Azure SDK, unmodified", after: Some("build"), run: java },
-    Step { name: "fuzz", what: "20 s of hostile bytes for every parser", after: None, run: hostile },
-    Step { name: "deny", what: "licences, bans and sources of every dependency", after: None, run: deny },
-    Step { name: "advisories", what: "no dependency has a known hole", after: Some("deny"), run: advisories },
+    Step {
+        name: "js",
+        what: "JavaScript's Azure SDK, unmodified",
+        after: Some("build"),
+        pace: Pace::Beside,
+        run: js,
+    },
+    Step {
+        name: "go",
+        what: "Go's Azure SDK, unmodified",
+        after: Some("build"),
+        pace: Pace::Beside,
+        run: go,
+    },
+    Step {
+        name: "java",
+        what: "Java's Azure SDK, unmodified",
+        after: Some("build"),
+        pace: Pace::Beside,
+        run: java,
+    },
+    Step {
+        name: "deny",
+        what: "licences, bans and sources of every dependency",
+        after: None,
+        pace: Pace::Beside,
+        run: deny,
+    },
+    Step {
+        name: "advisories",
+        what: "no dependency has a known hole",
+        after: Some("deny"),
+        pace: Pace::Beside,
+        run: advisories,
+    },
+    Step {
+        name: "fuzz",
+        what: "20 s of hostile bytes for every parser",
+        after: None,
+        pace: Pace::Alone,
+        run: hostile,
+    },
 ];
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -75,27 +153,37 @@ pub fn run(workspace: &Workspace, only: &[String], strict: bool) -> Result<ExitC
         bail!("no step is called `{unknown}`; `cargo xtask test --list` shows them");
     }
     let started = Instant::now();
-    let mut ended: Vec<(&Step, Outcome, Duration)> = Vec::new();
-    for step in STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)) {
-        print(&format!("{:16}{} ...", step.name, step.what));
-        let log = Log::create(&workspace.logs(), step.name)?;
+    let chosen: Vec<&Step> =
+        STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)).collect();
+    let tasks = chosen.iter().map(|step| lanes::Task { name: step.name, after: step.after, pace: step.pace });
+    let ended = lanes::run(&tasks.collect::<Vec<_>>(), |at, outcomes| {
         let begun = Instant::now();
-        let broken = step.after.filter(|needed| {
-            ended.iter().any(|(step, outcome, _)| {
-                step.name == *needed && matches!(outcome, Outcome::Failed(_) | Outcome::NotRun(_))
-            })
-        });
-        let outcome = match broken {
-            Some(needed) => Outcome::NotRun(format!("the step `{needed}` did not pass")),
-            None => (step.run)(workspace, &log).unwrap_or_else(|error| Outcome::Failed(format!("{error:#}"))),
+        (chosen[at].take(workspace, outcomes), begun.elapsed())
+    });
+    let ended: Vec<_> =
+        chosen.into_iter().zip(ended).map(|(step, (outcome, took))| (step, outcome, took)).collect();
+    Ok(summary(&ended, started.elapsed(), strict))
+}
+
+impl Step {
+    /// Runs it, unless what it needs did not pass.
+    fn take(&self, workspace: &Workspace, needed: Option<&(Outcome, Duration)>) -> Outcome {
+        print(&format!("{:16}{} ...", self.name, self.what));
+        if let (Some(needed), Some((Outcome::Failed(_) | Outcome::NotRun(_), _))) = (self.after, needed) {
+            return Outcome::NotRun(format!("the step `{needed}` did not pass"));
+        }
+        let log = match Log::create(&workspace.logs(), self.name) {
+            Ok(log) => log,
+            Err(error) => return Outcome::Failed(format!("{error:#}")),
         };
+        let outcome =
+            (self.run)(workspace, &log).unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
         if let Outcome::Failed(reason) = &outcome {
             print(&format!("{}\n{}\n", log.tail(60), reason));
             print(&format!("the whole log is {}", log.path.display()));
         }
-        ended.push((step, outcome, begun.elapsed()));
+        outcome
     }
-    Ok(summary(&ended, started.elapsed(), strict))
 }
 
 fn summary(ended: &[(&Step, Outcome, Duration)], total: Duration, strict: bool) -> ExitCode {
@@ -325,6 +413,8 @@ fn deny_tool(workspace: &Workspace, log: &Log) -> Result<Option<Command>> {
             let mut cargo = Command::new("cargo");
             cargo.args(["install", "--locked", "--debug", "cargo-deny", "--version", DENY_VERSION, "--root"]);
             cargo.arg(&tools).env("CARGO_TARGET_DIR", tools.join("build")).env_remove("CARGO");
+            // Nobody debugs it, and its debug information takes a good part of the build.
+            cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
             if !log.run(&mut cargo, 30 * MINUTE)? {
                 return Ok(None);
             }
