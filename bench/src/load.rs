@@ -67,7 +67,8 @@ pub struct Load {
     pub target: Target,
     pub connections: usize,
     pub duration: Duration,
-    pub expected_status: u16,
+    /// Any other answer is an error.
+    pub expected: &'static [u16],
 }
 
 /// What was seen; times in microseconds.
@@ -79,6 +80,13 @@ pub struct Measured {
     pub p99: f64,
     pub max: f64,
     pub first_error: Option<String>,
+}
+
+impl Measured {
+    /// Answers a second.
+    pub fn rate(&self) -> f64 {
+        self.answers as f64 / self.seconds
+    }
 }
 
 impl Load {
@@ -95,7 +103,7 @@ impl Load {
         // What the first requests build up (caches, tickets) is not what a steady load meets.
         let warm = Instant::now() + self.duration.min(Duration::from_secs(1));
         let end = warm + self.duration;
-        let expected = self.expected_status;
+        let expected = self.expected;
         let tasks: Vec<_> = connections
             .into_iter()
             .enumerate()
@@ -113,7 +121,7 @@ impl Load {
                             continue;
                         }
                         match answer {
-                            Ok((status, _)) if status == expected => {
+                            Ok((status, _)) if expected.contains(&status) => {
                                 seen.micros
                                     .push(u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX));
                             }

@@ -10,6 +10,7 @@ mod keys;
 mod load;
 mod report;
 mod server;
+mod token;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use crate::assertions::Applicant;
 use crate::load::{Load, Measured, Target, Tls};
 use crate::report::Report;
 use crate::server::Server;
+use crate::token::Token;
 
 #[derive(Parser)]
 #[command(about = "Measures a Vouchsafe that it starts itself")]
@@ -56,6 +58,12 @@ enum Part {
     /// Load the agent's metadata endpoint, as the attested process this is
     #[command(hide = true)]
     Agent,
+    /// Sign in a token with nothing in between
+    #[command(hide = true)]
+    RawToken {
+        /// The key: `P-256` or `RSA-2048`
+        kind: String,
+    },
 }
 
 /// How many secrets are read and written.
@@ -77,7 +85,7 @@ fn run() -> Result<()> {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        match arguments.part {
+        match &arguments.part {
             Some(Part::Echo) => echo::serve().await,
             Some(Part::Token) => {
                 let token = server::token_from_the_agent().await?;
@@ -87,9 +95,13 @@ fn run() -> Result<()> {
             Some(Part::Agent) => {
                 let target = server::agent_target()?;
                 let request = server::agent_request("https://vault.azure.net");
-                let load = arguments.load(target, 200);
+                let load = arguments.load(target);
                 let measured = load.run(move |_, _| request.clone()).await?;
                 println!("{}", measured.to_json());
+                Ok(())
+            }
+            Some(Part::RawToken { kind }) => {
+                println!("{}", token::sign_raw(kind, arguments.seconds)?.to_json());
                 Ok(())
             }
             None => measure(&arguments).await,
@@ -98,12 +110,12 @@ fn run() -> Result<()> {
 }
 
 impl Arguments {
-    fn load(&self, target: Target, expected: u16) -> Load {
+    fn load(&self, target: Target) -> Load {
         Load {
             target,
             connections: self.connections,
             duration: Duration::from_secs(self.seconds),
-            expected_status: expected,
+            expected: &[200],
         }
     }
 
@@ -121,17 +133,25 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         let echo = server::Echo::start(directory.path())?;
         let target = Target::tls("localhost", echo.port, Tls::trusting(&echo.certificate_file)?)?;
         let request = load::get("localhost", "/", None);
-        report.load("bare TLS echo", "", arguments.load(target, 200).run(move |_, _| request.clone()).await?);
+        report.load("bare TLS echo", "", arguments.load(target).run(move |_, _| request.clone()).await?);
     }
     if arguments.wants("start to ready") {
         start_up(arguments, directory.path(), &mut report)?;
     }
 
     let applicants = [Applicant::rsa()?, Applicant::p256()?];
-    let server = Server::start(&arguments.binary, &directory.path().join("measured"), &applicants)?;
+    let token = Token::make(directory.path())?;
+    let environment = token.as_ref().map(Token::environment).unwrap_or_default();
+    let server =
+        Server::start(&arguments.binary, &directory.path().join("measured"), &applicants, &environment)?;
     report.fact("memory after start", "< 64 MB", format!("{:.0} MB", server.resident_megabytes()?));
     secrets(arguments, &server, &mut report).await?;
     keys::measure(arguments, &server, &mut report).await?;
+    match &token {
+        Some(token) => keys::measure_token(arguments, &server, token, &mut report).await?,
+        None => report.note("no keys in a token: SoftHSM 2 is not here (Debian: softhsm2)"),
+    }
+    keys::measure_certificates(arguments, &server, &mut report).await?;
     grants(arguments, &server, &applicants, &mut report).await?;
     if arguments.wants("managed identity from the agent's cache") {
         let measured = server.agent_load(arguments.seconds, arguments.connections)?;
@@ -153,7 +173,7 @@ fn start_up(arguments: &Arguments, directory: &Path, report: &mut Report) -> Res
         let data = directory.join(format!("start-{number}"));
         for times in [&mut empty, &mut again] {
             let started = Instant::now();
-            let server = Server::start(&arguments.binary, &data, &[])?;
+            let server = Server::start(&arguments.binary, &data, &[], &[])?;
             times.push(started.elapsed());
             server.stop()?;
         }
@@ -190,7 +210,7 @@ async fn secrets(arguments: &Arguments, server: &Server, report: &mut Report) ->
             .map(|name| load::get(&host, &format!("/secrets/s{name}/?api-version=7.4"), Some(&token)))
             .collect();
         let measured = arguments
-            .load(target.clone(), 200)
+            .load(target.clone())
             .run(move |connection, turn| get[(connection * 31 + turn) % SECRETS].clone())
             .await?;
         report.load("secret GET", ">= 50 % of the echo (about 40k/s), p99 < 10 ms", measured);
@@ -198,7 +218,7 @@ async fn secrets(arguments: &Arguments, server: &Server, report: &mut Report) ->
     if arguments.wants("secret SET") {
         let set: Vec<_> = (0..SECRETS).map(set).collect();
         let measured = arguments
-            .load(target, 200)
+            .load(target)
             .run(move |connection, turn| set[(connection * 31 + turn) % SECRETS].clone())
             .await?;
         report.load("secret SET, durable", ">= 5k/s", measured);
@@ -225,7 +245,7 @@ async fn grants(
         let requests: Vec<_> = bodies.into_iter().map(|body| load::form(&host, &path, body)).collect();
         let share = requests.len() / arguments.connections.max(1);
         let measured = arguments
-            .load(target.clone(), 200)
+            .load(target.clone())
             .run(move |connection, turn| {
                 requests[(connection * share + turn % share.max(1)) % requests.len()].clone()
             })

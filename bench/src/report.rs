@@ -27,7 +27,7 @@ impl Report {
 
     /// A row with a rate.
     pub fn load(&mut self, what: &str, aim: &str, measured: Measured) {
-        let rate = measured.answers as f64 / measured.seconds;
+        let rate = measured.rate();
         let milliseconds = |micros: f64| format!("{:.2} ms", micros / 1e3);
         eprintln!("{what}: {rate:.0}/s");
         self.rows.push([

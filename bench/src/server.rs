@@ -1,6 +1,7 @@
 //! The programs that are measured: started, asked where they are, and ended by their own process id.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,8 @@ use crate::echo;
 use crate::load::{self, Measured, Ready, Target, Tls};
 
 const VAULT: &str = "bench";
+/// The vault that may have keys in a token.
+const PREMIUM: &str = "bench-premium";
 const IDENTITY: &str = "bencher";
 
 /// A running `vouchsafe dev`.
@@ -25,8 +28,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one on `data` and waits until it is ready.
-    pub fn start(binary: &Path, data: &Path, applicants: &[Applicant]) -> Result<Self> {
+    /// Starts one on `data`, with `environment` besides, and waits until it is ready.
+    pub fn start(
+        binary: &Path,
+        data: &Path,
+        applicants: &[Applicant],
+        environment: &[(&str, &OsStr)],
+    ) -> Result<Self> {
         fs::create_dir_all(data.parent().context("no directory for data")?)?;
         let desired = data.with_extension("yaml");
         fs::write(&desired, world(applicants))?;
@@ -39,6 +47,7 @@ impl Server {
             .arg(&desired)
             .args(["--port", "0", "--json"]);
         let log = fs::File::create(data.with_extension("log"))?;
+        command.envs(environment.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()?;
         let mut server = Self { binary: binary.to_owned(), child, facts: Value::Null };
         let line = first_line(server.child.stdout.take())?;
@@ -85,7 +94,16 @@ impl Server {
 
     /// The vault's host with its port, and how it is reached.
     pub fn vault(&self) -> Result<(String, Target)> {
-        let host = format!("{VAULT}.{}", self.fact("vault_suffix")?);
+        self.vault_called(VAULT)
+    }
+
+    /// The same of the vault that may have keys in a token.
+    pub fn premium_vault(&self) -> Result<(String, Target)> {
+        self.vault_called(PREMIUM)
+    }
+
+    fn vault_called(&self, name: &str) -> Result<(String, Target)> {
+        let host = format!("{name}.{}", self.fact("vault_suffix")?);
         let target = self.target(&host)?;
         Ok((host, target))
     }
@@ -141,12 +159,14 @@ fn world(applicants: &[Applicant]) -> String {
         })
         .collect();
     serde_json::json!({
-        "vaults": [{ "name": VAULT }],
+        "vaults": [{ "name": VAULT }, { "name": PREMIUM, "sku": "premium" }],
         "identities": [{ "name": IDENTITY }],
         "applications": applications,
         "role_assignments": [
             { "identity": IDENTITY, "role": "Key Vault Secrets Officer", "scope": { "vault": VAULT } },
             { "identity": IDENTITY, "role": "Key Vault Crypto Officer", "scope": { "vault": VAULT } },
+            { "identity": IDENTITY, "role": "Key Vault Certificates Officer", "scope": { "vault": VAULT } },
+            { "identity": IDENTITY, "role": "Key Vault Crypto Officer", "scope": { "vault": PREMIUM } },
         ],
     })
     .to_string()
