@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Threads that each hold one connection to a token.
+/// Threads that each hold one connection to a token, and with it one process of its module.
 pub const WORKERS: usize = 4;
 /// The most threads an operator may ask for; a token has few connections.
 pub const WORKERS_MAX: usize = 64;
@@ -24,3 +24,13 @@ pub const HANDLES_MAX: usize = 4_096;
 pub const PIN_BYTES_MAX: u64 = 256;
 /// Pre-generated keys of one kind.
 pub const POOL_KEYS_MAX: usize = 64;
+/// Bytes of one frame to or from the process of a module: far more than any request that gets here.
+pub const FRAME_BYTES_MAX: usize = 256 * 1024;
+/// How long a caller waits beyond the deadline for the process of a module to be ended.
+pub const END_GRACE: Duration = Duration::from_secs(1);
+/// Characters of a reason that the process of a module gives.
+pub const REASON_CHARS_MAX: usize = 400;
+/// Mechanisms of one token.
+pub const MECHANISMS_MAX: usize = 4_096;
+/// Ids of keys that were being made when their makers ended, to be looked for later.
+pub const UNKNOWN_ENDS_MAX: usize = 64;

@@ -4,6 +4,7 @@ pub mod faulty_hsm;
 pub mod faulty_store;
 pub mod golden;
 pub mod model;
+pub mod processes;
 pub mod running;
 pub mod softhsm;
 pub mod suites;

@@ -93,12 +93,15 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Load a PKCS#11 module for the server that started this
+    #[command(name = vouchsafe_hsm::pkcs11::child::COMMAND, hide = true)]
+    Pkcs11Module,
 }
 
 impl Command {
     /// Whether the command serves until it is stopped.
     pub fn is_a_server(&self) -> bool {
-        matches!(self, Self::Serve(_) | Self::Agent(_) | Self::Dev(_))
+        matches!(self, Self::Serve(_) | Self::Agent(_) | Self::Dev(_) | Self::Pkcs11Module)
     }
 }
 

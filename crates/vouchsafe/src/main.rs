@@ -21,6 +21,10 @@ static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     init_logging(cli.command.is_a_server());
+    // It does one thing at a time, with foreign code: no runtime and no threads of ours beside it.
+    if let cli::Command::Pkcs11Module = cli.command {
+        return pkcs11_module();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -38,6 +42,17 @@ fn main() -> ExitCode {
     // A prompt or a read of standard input may still hold a thread; the answer is out, so nobody waits for it.
     runtime.shutdown_background();
     code
+}
+
+/// The process of a PKCS#11 module; its server talks to it through its standard input.
+fn pkcs11_module() -> ExitCode {
+    match vouchsafe_hsm::pkcs11::child::serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Servers log what happens to standard error; other commands only what goes wrong. `VOUCHSAFE_LOG` says otherwise.

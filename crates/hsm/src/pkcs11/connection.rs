@@ -1,7 +1,10 @@
 //! The seam between calls and a token: a [`Connector`] opens connections, a [`Connection`] does one [`Request`] at a time.
 //!
-//! Everything on this side of it is synchronous, belongs to one thread and may hang for ever: modules are foreign code
-//! that talks to hardware or a network. Tests put a token that fails in its place.
+//! Everything on this side of it is synchronous and belongs to one thread. Modules are foreign code that talks to
+//! hardware or a network: they run in [processes](super::process) of their own, which are given until a moment and are
+//! then ended. Tests put a token that fails in their place.
+
+use std::time::Instant;
 
 use vouchsafe_crypto::SecretBytes;
 use vouchsafe_crypto::keys::{
@@ -13,14 +16,14 @@ use super::material::TokenKey;
 
 /// Opens connections to one token.
 pub trait Connector: Send + Sync + 'static {
-    /// Opens a connection that is logged in; called in the thread that will use it.
-    fn connect(&self) -> Result<Box<dyn Connection>, Fault>;
+    /// Opens a connection that is logged in, in the thread that will use it; nobody waits for it after `until`.
+    fn connect(&self, until: Instant) -> Result<Box<dyn Connection>, Fault>;
 }
 
 /// One open connection, used by one thread.
 pub trait Connection {
-    /// Does what is asked.
-    fn perform(&mut self, request: &Request) -> Result<Reply, Fault>;
+    /// Does what is asked; nobody waits for it after `until`.
+    fn perform(&mut self, request: &Request, until: Instant) -> Result<Reply, Fault>;
 }
 
 /// What a token is asked to do.
@@ -56,7 +59,16 @@ pub enum Request {
         aad: Option<Vec<u8>>,
     },
     /// Decrypt or unwrap bytes.
-    Decrypt(TokenKey, EncryptionAlgorithm, Encrypted),
+    Decrypt {
+        /// The key.
+        key: TokenKey,
+        /// How.
+        algorithm: EncryptionAlgorithm,
+        /// What.
+        encrypted: Encrypted,
+        /// To whom a padded message is encrypted that the token cannot take the padding off.
+        bridge: Option<PublicKey>,
+    },
     /// Say whether the key is there and is the one that is meant.
     Find(TokenKey),
     /// Forget a key.
@@ -70,7 +82,16 @@ pub enum Request {
 impl Request {
     /// Whether it may take as long as making a key takes.
     pub fn makes_a_key(&self) -> bool {
-        matches!(self, Self::Generate(_) | Self::Import(_) | Self::ImportWrapped { .. })
+        self.made_spec().is_some()
+    }
+
+    /// The kind of key that it makes, if it makes one.
+    pub fn made_spec(&self) -> Option<KeySpec> {
+        match self {
+            Self::Generate(spec) | Self::ImportWrapped { spec, .. } => Some(*spec),
+            Self::Import(key) => Some(key.spec()),
+            _ => None,
+        }
     }
 }
 
@@ -84,6 +105,15 @@ pub enum Reply {
     Encrypted(Encrypted),
     /// A plaintext or random bytes.
     Secret(SecretBytes),
+    /// A padded message without its first byte, encrypted to the bridge.
+    Crossed {
+        /// The first byte, which is zero in every message that is padded as it must be.
+        first: u8,
+        /// The rest for whoever has the bridge.
+        crossed: Vec<u8>,
+    },
+    /// The token needs a bridge for that, and was given none.
+    NeedsBridge,
     /// The serial number of the token.
     Serial(String),
     /// Done.

@@ -4,8 +4,6 @@
 //! shown in the clear is destroyed and refused. The same is looked at again whenever a connection meets a key for the
 //! first time, together with a proof that it is the key that is remembered.
 
-use std::sync::atomic::Ordering;
-
 use aws_lc_rs::digest::{SHA256, digest};
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
@@ -132,10 +130,9 @@ impl TokenConnection {
 
     /// The handle of a key that has been proved on this connection.
     fn find(&mut self, key: &TokenKey) -> Result<ObjectHandle, Fault> {
-        let destroyed = self.shared.destroyed.load(Ordering::SeqCst);
-        if destroyed != self.destroyed {
+        if self.trusted != self.generation {
             self.handles.clear();
-            self.destroyed = destroyed;
+            self.trusted = self.generation;
         }
         if let Some(handle) = self.handles.get(key) {
             return Ok(*handle);
@@ -174,7 +171,7 @@ impl TokenConnection {
             Err(Fault::Answer(HsmError::NotFound)) => return self.destroy_public(key),
             other => other?,
         };
-        self.shared.destroyed.fetch_add(1, Ordering::SeqCst);
+        self.handles.clear();
         match self.session.destroy_object(handle).map_err(fault) {
             Ok(()) | Err(Fault::Stale) => self.destroy_public(key),
             Err(error) => Err(error),
@@ -185,6 +182,17 @@ impl TokenConnection {
         if key.spec.family() != KeyFamily::Oct {
             for handle in self.objects(ObjectClass::PUBLIC_KEY, key.id)? {
                 self.discard(handle);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets whatever is under an id that nobody remembers: a key that was being made when its maker ended.
+    pub fn forget(&mut self, id: [u8; ID_BYTES]) -> Result<(), Fault> {
+        self.handles.clear();
+        for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY, ObjectClass::SECRET_KEY] {
+            for handle in self.objects(class, id)? {
+                self.session.destroy_object(handle).map_err(lost)?;
             }
         }
         Ok(())
@@ -204,7 +212,10 @@ impl TokenConnection {
         self.handles.insert(key, handle);
     }
 
-    pub(super) fn new_id(&self) -> Result<[u8; ID_BYTES], Fault> {
+    pub(super) fn new_id(&mut self) -> Result<[u8; ID_BYTES], Fault> {
+        if let Some(id) = self.next_id.take() {
+            return Ok(id);
+        }
         let id = self.random_bytes(ID_BYTES)?;
         id.try_into().map_err(|_| Fault::Failed("the token gave too few random bytes".into()))
     }

@@ -49,7 +49,7 @@ impl TokenKey {
         Self::read(key.spec, key.material.expose(Reason::Cipher))
     }
 
-    fn read(spec: KeySpec, material: &[u8]) -> Result<Self, HsmError> {
+    pub(super) fn read(spec: KeySpec, material: &[u8]) -> Result<Self, HsmError> {
         let (format, rest) = material.split_first().ok_or(HsmError::Mismatch)?;
         let (id, check) = rest.split_first_chunk::<ID_BYTES>().ok_or(HsmError::Mismatch)?;
         let check = match spec.family() {
@@ -91,5 +91,44 @@ impl TokenKey {
             return Err(HsmError::Refused("the backup refers to a key that never leaves another token"));
         }
         Self::read(spec, material)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vouchsafe_crypto::keys::PrivateKey;
+
+    use super::*;
+
+    #[test]
+    fn material_and_backups_come_back_and_what_is_cut_or_of_another_kind_does_not() {
+        let public = PrivateKey::generate(KeySpec::P384).public().expect("a public key");
+        for (spec, check, other) in [
+            (KeySpec::P384, Check::Public(public.spki_der()), KeySpec::P256),
+            (KeySpec::Oct256, Check::Value([2; 32]), KeySpec::Rsa2048),
+        ] {
+            let key = TokenKey { spec, id: [1; ID_BYTES], check };
+            let material = key.material();
+            let material = material.expose(Reason::Test);
+            assert_eq!(TokenKey::read(spec, material), Ok(key.clone()));
+            assert_eq!(TokenKey::read(other, material), Err(HsmError::Mismatch));
+            let backup = key.backup("4711");
+            assert_eq!(TokenKey::from_backup(spec, &backup, "4711"), Ok(key));
+            assert!(TokenKey::from_backup(spec, &backup, "4712").is_err());
+            for length in 0..material.len() {
+                assert_eq!(TokenKey::read(spec, &material[..length]), Err(HsmError::Mismatch), "{length}");
+            }
+            let whole = backup.expose(Reason::Test);
+            for length in 0..whole.len() {
+                let cut = SecretBytes::new(whole[..length].to_vec());
+                assert!(TokenKey::from_backup(spec, &cut, "4711").is_err(), "{length}");
+            }
+            let mut changed = material.to_vec();
+            changed[0] ^= 1;
+            assert_eq!(TokenKey::read(spec, &changed), Err(HsmError::Mismatch), "another format");
+            changed.push(0);
+            changed[0] ^= 1;
+            assert_eq!(TokenKey::read(spec, &changed), Err(HsmError::Mismatch), "one byte more");
+        }
     }
 }

@@ -1,18 +1,24 @@
 //! The port over a PKCS#11 token (PKCS#11 2.40, and 3.0 where it only adds).
 //!
-//! A call becomes a request, waits for one of a few threads ([`workers`]), and is done on that thread's connection
-//! ([`token`]). A [`Breaker`] leaves a token alone that fails again and again. Keys are made inside the token and
-//! marked so that they cannot leave it; what is remembered of them is in [`material`].
+//! A call becomes a request and waits for one of a few threads ([`workers`]). Each thread has a [process](process) of
+//! its own that loads the module and is asked in [messages](message); in there ([`child`]) the request is done on a
+//! [connection](token) to the token. A [`Breaker`] leaves a token alone that fails again and again. Keys are made inside
+//! the token and marked so that they cannot leave it; what is remembered of them is in [`material`].
 //!
 //! INVARIANT: nothing here computes with a private key itself. What the token cannot do is refused.
 
+pub mod child;
 pub mod connection;
+mod frame;
 mod import;
 mod keys;
 pub mod material;
+mod message;
 mod oaep;
 mod operate;
+pub mod process;
 mod rejection;
+mod sentences;
 pub mod settings;
 pub mod token;
 pub mod workers;
@@ -31,8 +37,10 @@ use vouchsafe_domain::ports::hsm::{ByokBlob, HeldKey, Hsm, HsmError, KeyRef};
 
 use self::connection::{Connector, Fault, Reply, Request};
 use self::material::TokenKey;
+use self::oaep::Bridges;
+use self::process::ModuleProcesses;
 pub use self::settings::{OpenError, TokenSettings};
-use self::token::{Offered, TokenConnector};
+use self::token::Offered;
 use self::workers::Workers;
 use crate::breaker::{self, Breaker};
 use crate::limits;
@@ -42,7 +50,8 @@ pub struct Pkcs11Hsm {
     workers: Workers,
     breaker: Breaker,
     offered: Arc<Offered>,
-    token: Option<Arc<TokenConnector>>,
+    processes: Option<Arc<ModuleProcesses>>,
+    bridges: Bridges,
     call_deadline: Duration,
     generate_deadline: Duration,
 }
@@ -54,26 +63,22 @@ pub struct TokenState {
     pub breaker: breaker::Position,
     /// Whether the token refused the PIN, so that no login is tried.
     pub locked: bool,
-    /// Threads that hang in the module.
+    /// Threads whose process could not be ended in time.
     pub stuck: usize,
     /// Logins tried since the start.
     pub logins: u64,
+    /// Processes that have the module loaded.
+    pub processes: usize,
 }
 
 impl Pkcs11Hsm {
     /// Prepares to use a token. It need not answer now: until it does, its keys are unavailable.
     pub fn open(settings: TokenSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        if settings.label.is_none() && settings.serial.is_none() {
-            return Err(OpenError::Unnamed);
-        }
-        if !settings.module.is_absolute() || !settings.module.is_file() {
-            return Err(OpenError::Module(settings.module));
-        }
-        drop(settings::read_pin(&settings.pin_file)?);
-        let token = Arc::new(TokenConnector::new(settings.clone()));
-        let offered = token.offered();
-        let mut hsm = Self::over(token.clone(), offered, &settings, clock)?;
-        hsm.token = Some(token);
+        settings.name.check()?;
+        let processes = Arc::new(ModuleProcesses::new(settings.name.clone(), settings.program.clone()));
+        let offered = processes.offered();
+        let mut hsm = Self::over(processes.clone(), offered, &settings, clock)?;
+        hsm.processes = Some(processes);
         Ok(hsm)
     }
 
@@ -88,7 +93,8 @@ impl Pkcs11Hsm {
             workers: Workers::start(connector, settings.workers)?,
             breaker: Breaker::new(clock, settings.failures_max, settings.cooling),
             offered,
-            token: None,
+            processes: None,
+            bridges: Bridges::default(),
             call_deadline: settings.call_deadline,
             generate_deadline: settings.generate_deadline,
         })
@@ -96,8 +102,8 @@ impl Pkcs11Hsm {
 
     /// An operator has looked at the PIN: the next call reads the file again and logs in once.
     pub fn reload_pin(&self) {
-        if let Some(token) = &self.token {
-            token.forget_refusal();
+        if let Some(processes) = &self.processes {
+            processes.forget_refusal();
         }
     }
 
@@ -105,9 +111,10 @@ impl Pkcs11Hsm {
     pub fn state(&self) -> TokenState {
         TokenState {
             breaker: self.breaker.position(),
-            locked: self.token.as_ref().is_some_and(|token| token.is_refused()),
+            locked: self.processes.as_ref().is_some_and(|processes| processes.is_refused()),
             stuck: self.workers.stuck(),
-            logins: self.token.as_ref().map_or(0, |token| token.logins()),
+            logins: self.processes.as_ref().map_or(0, |processes| processes.logins()),
+            processes: self.processes.as_ref().map_or(0, |processes| processes.running()),
         }
     }
 
@@ -266,26 +273,28 @@ impl Hsm for Pkcs11Hsm {
         if !self.offered.decrypts(algorithm) {
             return Err(HsmError::Unsupported("the token does not offer this encryption algorithm"));
         }
-        let request = TokenKey::from_reference(key).map(|key| {
-            move || {
-                let encrypted = Encrypted {
-                    value: parts.value.to_vec(),
-                    iv: parts.iv.map(<[u8]>::to_vec),
-                    tag: parts.tag.map(<[u8]>::to_vec),
-                    aad: parts.aad.map(<[u8]>::to_vec),
-                };
-                Request::Decrypt(key.clone(), algorithm, encrypted)
-            }
-        })?;
-        let mut reply = self.call(request()).await;
-        if let (Err(HsmError::Broken(_)), EncryptionAlgorithm::RsaOaep256, Some(token)) =
-            (&reply, algorithm, &self.token)
-            && token.bridges().make_if_missed(key.spec).await
-        {
-            reply = self.call(request()).await;
+        let (spec, key) = (key.spec, TokenKey::from_reference(key)?);
+        let request = |bridge: Option<&PrivateKey>| Request::Decrypt {
+            key: key.clone(),
+            algorithm,
+            encrypted: Encrypted {
+                value: parts.value.to_vec(),
+                iv: parts.iv.map(<[u8]>::to_vec),
+                tag: parts.tag.map(<[u8]>::to_vec),
+                aad: parts.aad.map(<[u8]>::to_vec),
+            },
+            bridge: bridge.and_then(PrivateKey::public),
+        };
+        // Most tokens take the padding off themselves: a bridge is made for one that has shown that it cannot.
+        let mut bridge = self.bridges.of(spec).filter(|_| algorithm == EncryptionAlgorithm::RsaOaep256);
+        let mut reply = self.call(request(bridge.as_deref())).await?;
+        if matches!(reply, Reply::NeedsBridge) {
+            let made = bridge.insert(self.bridges.of_or_new(spec).await?);
+            reply = self.call(request(Some(made))).await?;
         }
-        match reply? {
-            Reply::Secret(plaintext) => Ok(plaintext),
+        match (reply, bridge) {
+            (Reply::Secret(plaintext), _) => Ok(plaintext),
+            (Reply::Crossed { first, crossed }, Some(bridge)) => oaep::cross(&bridge, first, &crossed),
             _ => Err(unexpected()),
         }
     }

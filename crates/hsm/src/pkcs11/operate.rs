@@ -9,12 +9,13 @@ use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource, Pkcs
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use vouchsafe_crypto::keys::{
-    CiphertextParts, Encrypted, EncryptionAlgorithm, KeyFamily, KeySpec, Misuse, SignatureAlgorithm,
+    CiphertextParts, Encrypted, EncryptionAlgorithm, KeyFamily, KeySpec, Misuse, PublicKey,
+    SignatureAlgorithm,
 };
 use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::ports::hsm::HsmError;
 
-use super::connection::Fault;
+use super::connection::{Fault, Reply};
 use super::token::{TokenConnection, fault};
 use crate::words::misuse;
 
@@ -186,10 +187,13 @@ impl TokenConnection {
         handle: ObjectHandle,
         algorithm: EncryptionAlgorithm,
         encrypted: &Encrypted,
-    ) -> Result<SecretBytes, Fault> {
+        bridge: Option<&PublicKey>,
+    ) -> Result<Reply, Fault> {
         let value = encrypted.value.as_slice();
-        match mode(algorithm) {
-            None if spec.family() == KeyFamily::Rsa => self.decrypt_rsa(spec, handle, algorithm, value),
+        let opened = match mode(algorithm) {
+            None if spec.family() == KeyFamily::Rsa => {
+                return self.decrypt_rsa(spec, handle, algorithm, value, bridge);
+            }
             None => Err(Fault::Answer(misuse(Misuse::Algorithm))),
             Some(Mode::KeyWrap) => self.unwrap_bytes(handle, value),
             Some(mode @ (Mode::Cbc | Mode::CbcPad)) => {
@@ -201,7 +205,8 @@ impl TokenConnection {
                 let tag = encrypted.tag.as_deref().unwrap_or_default();
                 self.open(&Mechanism::AesGcm(parameters), handle, &[value, tag].concat())
             }
-        }
+        };
+        opened.map(Reply::Secret)
     }
 
     fn decrypt_rsa(
@@ -210,8 +215,9 @@ impl TokenConnection {
         handle: ObjectHandle,
         algorithm: EncryptionAlgorithm,
         value: &[u8],
-    ) -> Result<SecretBytes, Fault> {
-        match algorithm {
+        bridge: Option<&PublicKey>,
+    ) -> Result<Reply, Fault> {
+        let opened = match algorithm {
             EncryptionAlgorithm::Rsa15 => self.decrypt_pkcs1(spec, handle, value),
             EncryptionAlgorithm::RsaOaep => self.open(&oaep_sha1(), handle, value),
             _ => match self.session.decrypt(&oaep_sha256(), handle, value) {
@@ -219,10 +225,11 @@ impl TokenConnection {
                 Err(Error::Pkcs11(
                     RvError::ArgumentsBad | RvError::MechanismParamInvalid | RvError::MechanismInvalid,
                     _,
-                )) => self.decrypt_oaep_sha256_raw(spec, handle, value),
+                )) => return self.decrypt_oaep_sha256_raw(spec, handle, value, bridge),
                 other => self.judge(other),
             },
-        }
+        };
+        opened.map(Reply::Secret)
     }
 
     /// Decrypts in the token.

@@ -1,5 +1,6 @@
 //! Which token, by which module, with which PIN, and how patiently.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -12,9 +13,9 @@ use zeroize::Zeroizing;
 
 use crate::limits;
 
-/// What an operator says about a token.
+/// Which token, and how it is reached.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TokenSettings {
+pub struct TokenName {
     /// The PKCS#11 module: an absolute path to a shared library.
     pub module: PathBuf,
     /// The label of the token, if it is to be found by that.
@@ -23,6 +24,31 @@ pub struct TokenSettings {
     pub serial: Option<String>,
     /// A file with the user's PIN on one line, readable by its owner only. It is read at each login and not kept.
     pub pin_file: PathBuf,
+}
+
+/// What is started for each connection: a program that calls [`child::serve`](super::child::serve).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ModuleProgram {
+    /// The program.
+    pub path: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+}
+
+impl Default for ModuleProgram {
+    /// This program itself, also when its file was replaced since it was started.
+    fn default() -> Self {
+        Self { path: PathBuf::from("/proc/self/exe"), arguments: vec![super::child::COMMAND.into()] }
+    }
+}
+
+/// What an operator says about a token.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TokenSettings {
+    /// The token.
+    pub name: TokenName,
+    /// What loads its module.
+    pub program: ModuleProgram,
     /// How many connections are kept open.
     pub workers: usize,
     /// How long a call may take.
@@ -39,16 +65,27 @@ impl TokenSettings {
     /// The settings for a token with this label, with the default patience.
     pub fn new(module: PathBuf, label: &str, pin_file: PathBuf) -> Self {
         Self {
-            module,
-            label: Some(label.to_owned()),
-            serial: None,
-            pin_file,
+            name: TokenName { module, label: Some(label.to_owned()), serial: None, pin_file },
+            program: ModuleProgram::default(),
             workers: limits::WORKERS,
             call_deadline: limits::CALL_DEADLINE,
             generate_deadline: limits::GENERATE_DEADLINE,
             failures_max: limits::BREAKER_FAILURES,
             cooling: limits::BREAKER_COOLING,
         }
+    }
+}
+
+impl TokenName {
+    /// Refuses what cannot be right, before anything is started.
+    pub fn check(&self) -> Result<(), OpenError> {
+        if self.label.is_none() && self.serial.is_none() {
+            return Err(OpenError::Unnamed);
+        }
+        if !self.module.is_absolute() || !self.module.is_file() {
+            return Err(OpenError::Module(self.module.clone()));
+        }
+        read_pin(&self.pin_file).map(drop)
     }
 }
 

@@ -1,13 +1,13 @@
-//! Connections to a real token: the module is loaded once a process, the token found by name, the user logged in.
+//! A connection to a real token, in the process of its module: the token is found by name and the user logged in.
 //!
-//! SECURITY: a token locks itself after a few wrong PINs. A PIN that was refused is therefore never tried again, by any
-//! thread, until an operator says that it was looked at; and a token that says that the next wrong PIN would be the last
-//! is not logged in to at all.
+//! SECURITY: a token locks itself after a few wrong PINs. One process tries one login; whether another may be tried is
+//! decided by the one that starts these processes. A token that says that the next wrong PIN would be the last is not
+//! logged in to at all.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::collections::HashMap;
+use std::ffi::c_ulong;
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
@@ -20,35 +20,22 @@ use vouchsafe_crypto::keys::{EncryptionAlgorithm, KeyFamily, KeySpec, SignatureA
 use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::ports::hsm::HsmError;
 
-use super::connection::{Connection, Connector, Fault, Reply, Request};
-use super::material::TokenKey;
-use super::oaep::Bridges;
-use super::settings::{TokenSettings, read_pin};
-
-/// The modules of this process. A second `C_Initialize` of one is an error at best.
-static MODULES: Mutex<BTreeMap<PathBuf, Pkcs11>> = Mutex::new(BTreeMap::new());
-
-/// Loads and initializes a module, once.
-fn module(path: &Path) -> Result<Pkcs11, Fault> {
-    let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(module) = modules.get(path) {
-        return Ok(module.clone());
-    }
-    let broken = |error: Error| Fault::Failed(format!("the module `{}`: {error}", path.display()));
-    let module = Pkcs11::new(path).map_err(broken)?;
-    match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-        Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
-        Err(error) => return Err(broken(error)),
-    }
-    modules.insert(path.to_owned(), module.clone());
-    Ok(module)
-}
+use super::connection::{Connection, Fault, Reply, Request};
+use super::material::{ID_BYTES, TokenKey};
+use super::settings::{TokenName, read_pin};
 
 /// Which mechanisms a token offers; until it has answered once, everything is presumed.
 #[derive(Default)]
 pub struct Offered(OnceLock<Vec<MechanismType>>);
 
 impl Offered {
+    /// Keeps what the first connection was told, as the numbers that PKCS#11 gives mechanisms.
+    pub(super) fn learn(&self, numbers: &[u64]) {
+        let known = |number: &u64| MechanismType::try_from(c_ulong::try_from(*number).ok()?).ok();
+        // Whoever was first has written the same.
+        let _ = self.0.set(numbers.iter().filter_map(known).collect());
+    }
+
     fn has(&self, mechanism: MechanismType) -> bool {
         self.0.get().is_none_or(|offered| offered.contains(&mechanism))
     }
@@ -89,187 +76,162 @@ impl Offered {
     }
 }
 
-/// Opens connections to the token that the settings name.
-pub struct TokenConnector {
-    settings: TokenSettings,
-    login: Mutex<Login>,
-    logins: AtomicU64,
-    shared: Arc<Shared>,
+/// How careful a login has to be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Care {
+    /// The last login that was tried was answered.
+    Usual,
+    /// What became of the last login is not known: it may have cost the token one of its tries.
+    AfterAnUnknownEnd,
 }
 
-/// What the connections of one token have in common.
-pub(super) struct Shared {
-    pub(super) offered: Arc<Offered>,
-    pub(super) bridges: Bridges,
-    /// Counts destroyed keys: a token may give a handle that was a key to another one.
-    pub(super) destroyed: AtomicU64,
+/// What became of an attempt to open a connection.
+pub struct Opening {
+    /// The connection, or why there is none.
+    pub connection: Result<TokenConnection, Fault>,
+    /// Whether the PIN was shown to the token.
+    pub logged_in: bool,
 }
 
-#[derive(Eq, PartialEq)]
-enum Login {
-    MayBeTried,
-    WasRefused,
+/// Loads the module, finds the token and logs in.
+pub fn open(name: &TokenName, care: Care) -> Opening {
+    let mut logged_in = false;
+    let connection = connect(name, care, &mut logged_in);
+    Opening { connection, logged_in }
 }
 
-impl TokenConnector {
-    /// Nothing is loaded yet.
-    pub fn new(settings: TokenSettings) -> Self {
-        let shared =
-            Shared { offered: Arc::default(), bridges: Bridges::default(), destroyed: AtomicU64::new(0) };
-        Self {
-            settings,
-            login: Mutex::new(Login::MayBeTried),
-            logins: AtomicU64::new(0),
-            shared: Arc::new(shared),
-        }
+fn connect(name: &TokenName, care: Care, logged_in: &mut bool) -> Result<TokenConnection, Fault> {
+    let broken = |error: Error| Fault::Failed(format!("the module `{}`: {error}", name.module.display()));
+    let module = Pkcs11::new(&name.module).map_err(broken)?;
+    match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
+        Err(error) => return Err(broken(error)),
     }
+    let slot = find(name, &module)?;
+    let session = module.open_rw_session(slot).map_err(lost)?;
+    log_in(name, &module, slot, &session, care, logged_in)?;
+    let offered = module.get_mechanism_list(slot).map_err(lost)?;
+    Ok(TokenConnection {
+        module,
+        slot,
+        session,
+        offered,
+        handles: HashMap::new(),
+        trusted: 0,
+        generation: 0,
+        next_id: None,
+    })
+}
 
-    /// What the token offers.
-    pub fn offered(&self) -> Arc<Offered> {
-        Arc::clone(&self.shared.offered)
-    }
-
-    /// The key pairs that some tokens need for RSA-OAEP-256.
-    pub(super) fn bridges(&self) -> &Bridges {
-        &self.shared.bridges
-    }
-
-    /// Whether the PIN was refused.
-    pub fn is_refused(&self) -> bool {
-        // A login that hangs holds the lock; the PIN is then not known to be wrong.
-        self.login.try_lock().is_ok_and(|login| *login == Login::WasRefused)
-    }
-
-    /// An operator has looked at the PIN.
-    pub fn forget_refusal(&self) {
-        // A login that is on its way holds the lock: nothing was refused yet that could be forgotten.
-        if let Ok(mut login) = self.login.try_lock() {
-            *login = Login::MayBeTried;
-        }
-    }
-
-    /// How many logins were tried.
-    pub fn logins(&self) -> u64 {
-        self.logins.load(Ordering::Relaxed)
-    }
-
-    fn login(&self) -> MutexGuard<'_, Login> {
-        self.login.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The slot with the one token that has the name.
-    fn find(&self, module: &Pkcs11) -> Result<Slot, Fault> {
-        let mut found = Vec::new();
-        let mut unreadable = None;
-        for slot in module.get_slots_with_token().map_err(lost)? {
-            let token = match module.get_token_info(slot) {
-                Ok(token) => token,
-                Err(error) => {
-                    unreadable = Some(error);
-                    continue;
-                }
-            };
-            let fits = |wanted: &Option<String>, has: &str| {
-                wanted.as_deref().is_none_or(|wanted| wanted == has.trim_end())
-            };
-            if token.token_initialized()
-                && fits(&self.settings.label, token.label())
-                && fits(&self.settings.serial, token.serial_number())
-            {
-                found.push(slot);
+/// The slot with the one token that has the name.
+fn find(name: &TokenName, module: &Pkcs11) -> Result<Slot, Fault> {
+    let mut found = Vec::new();
+    let mut unreadable = None;
+    for slot in module.get_slots_with_token().map_err(lost)? {
+        let token = match module.get_token_info(slot) {
+            Ok(token) => token,
+            Err(error) => {
+                unreadable = Some(error);
+                continue;
             }
-        }
-        match (found.as_slice(), unreadable) {
-            ([slot], _) => Ok(*slot),
-            ([], Some(error)) => Err(lost(error)),
-            ([], None) => Err(Fault::Failed("no token has the configured label and serial number".into())),
-            _ => Err(Fault::Failed(
-                "several tokens have the configured label; configure the serial number".into(),
-            )),
+        };
+        let fits = |wanted: &Option<String>, has: &str| {
+            wanted.as_deref().is_none_or(|wanted| wanted == has.trim_end())
+        };
+        if token.token_initialized()
+            && fits(&name.label, token.label())
+            && fits(&name.serial, token.serial_number())
+        {
+            found.push(slot);
         }
     }
-
-    /// Logs in, unless the process is logged in already or a login would be one too many.
-    fn log_in(&self, module: &Pkcs11, slot: Slot, session: &Session) -> Result<(), Fault> {
-        // One thread at a time: the others then find the process logged in, or the PIN refused.
-        let mut login = self.login();
-        if *login == Login::WasRefused {
-            return Err(Fault::Answer(HsmError::Locked));
-        }
-        let state = session.get_session_info().map_err(lost)?.session_state();
-        if state == SessionState::RwUser {
-            return Ok(());
-        }
-        let token = module.get_token_info(slot).map_err(lost)?;
-        if token.user_pin_locked() || token.user_pin_final_try() {
-            tracing::error!("the token is locked, or one wrong PIN away from it; no login is tried");
-            *login = Login::WasRefused;
-            return Err(Fault::Answer(HsmError::Locked));
-        }
-        let pin = read_pin(&self.settings.pin_file).map_err(|error| Fault::Failed(error.to_string()))?;
-        let pin = AuthPin::new(pin.expose(Reason::Cipher).into());
-        self.logins.fetch_add(1, Ordering::Relaxed);
-        match session.login(UserType::User, Some(&pin)) {
-            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-            Err(Error::Pkcs11(
-                RvError::PinIncorrect
-                | RvError::PinInvalid
-                | RvError::PinLenRange
-                | RvError::PinLocked
-                | RvError::PinExpired
-                | RvError::UserPinNotInitialized,
-                _,
-            )) => {
-                tracing::error!("the token refused the PIN; it is not tried again before it is reloaded");
-                *login = Login::WasRefused;
-                Err(Fault::Answer(HsmError::Locked))
-            }
-            Err(error) => Err(lost(error)),
+    match (found.as_slice(), unreadable) {
+        ([slot], _) => Ok(*slot),
+        ([], Some(error)) => Err(lost(error)),
+        ([], None) => Err(Fault::Failed("no token has the configured label and serial number".into())),
+        _ => {
+            Err(Fault::Failed("several tokens have the configured label; configure the serial number".into()))
         }
     }
 }
 
-impl Connector for TokenConnector {
-    fn connect(&self) -> Result<Box<dyn Connection>, Fault> {
-        // Looked at before anything is opened, so that a refused PIN costs the token nothing at all.
-        if *self.login() == Login::WasRefused {
-            return Err(Fault::Answer(HsmError::Locked));
+/// Logs in, unless that would be one try too many.
+fn log_in(
+    name: &TokenName,
+    module: &Pkcs11,
+    slot: Slot,
+    session: &Session,
+    care: Care,
+    logged_in: &mut bool,
+) -> Result<(), Fault> {
+    let token = module.get_token_info(slot).map_err(lost)?;
+    if token.user_pin_locked() || token.user_pin_final_try() {
+        tracing::error!("the token is locked, or one wrong PIN away from it; no login is tried");
+        return Err(Fault::Answer(HsmError::Locked));
+    }
+    if care == Care::AfterAnUnknownEnd && token.user_pin_count_low() {
+        tracing::error!(
+            "the token says that its last login failed, and how that ended is not known; no other is tried"
+        );
+        return Err(Fault::Answer(HsmError::Locked));
+    }
+    let pin = read_pin(&name.pin_file).map_err(|error| Fault::Failed(error.to_string()))?;
+    let pin = AuthPin::new(pin.expose(Reason::Cipher).into());
+    *logged_in = true;
+    match session.login(UserType::User, Some(&pin)) {
+        Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
+        Err(Error::Pkcs11(
+            RvError::PinIncorrect
+            | RvError::PinInvalid
+            | RvError::PinLenRange
+            | RvError::PinLocked
+            | RvError::PinExpired
+            | RvError::UserPinNotInitialized,
+            _,
+        )) => {
+            tracing::error!("the token refused the PIN; it is not tried again before it is reloaded");
+            Err(Fault::Answer(HsmError::Locked))
         }
-        let module = module(&self.settings.module)?;
-        let slot = self.find(&module)?;
-        let session = module.open_rw_session(slot).map_err(lost)?;
-        self.log_in(&module, slot, &session)?;
-        if self.shared.offered.0.get().is_none() {
-            let offered = module.get_mechanism_list(slot).map_err(lost)?;
-            // Whoever was first has written the same.
-            let _ = self.shared.offered.0.set(offered);
-        }
-        let destroyed = self.shared.destroyed.load(Ordering::SeqCst);
-        let shared = Arc::clone(&self.shared);
-        Ok(Box::new(TokenConnection { module, slot, session, shared, handles: HashMap::new(), destroyed }))
+        Err(error) => Err(lost(error)),
     }
 }
 
 /// One logged-in connection.
-pub(super) struct TokenConnection {
+pub struct TokenConnection {
     pub(super) module: Pkcs11,
     pub(super) slot: Slot,
     pub(super) session: Session,
-    pub(super) shared: Arc<Shared>,
+    offered: Vec<MechanismType>,
     /// Keys that were found and proved, by everything that is remembered of them.
     pub(super) handles: HashMap<TokenKey, ObjectHandle>,
-    /// [`Shared::destroyed`] when the handles were last trusted.
-    pub(super) destroyed: u64,
+    /// The generation that the handles were last trusted in.
+    pub(super) trusted: u64,
+    /// How many keys all connections together have destroyed: a token may give a handle that was a key to another one.
+    pub(super) generation: u64,
+    /// Under which id the next key is made; random where nobody says.
+    pub(super) next_id: Option<[u8; ID_BYTES]>,
 }
 
 impl TokenConnection {
+    /// What holds for the next request: how many keys were destroyed by now, and which id a new key gets.
+    pub fn prepare(&mut self, generation: u64, next_id: Option<[u8; ID_BYTES]>) {
+        self.generation = generation;
+        self.next_id = next_id;
+    }
+
+    /// The mechanisms that the token offers, as the numbers that PKCS#11 gives them.
+    #[expect(clippy::useless_conversion, reason = "the C type has another width on other machines")]
+    pub fn mechanisms(&self) -> Vec<u64> {
+        self.offered.iter().map(|mechanism| u64::from(c_ulong::from(*mechanism))).collect()
+    }
+
     /// The serial number, read from the token itself: also how it is asked whether it is there at all.
     pub(super) fn serial(&self) -> Result<String, Fault> {
         let token = self.module.get_token_info(self.slot).map_err(lost)?;
         Ok(token.serial_number().trim_end().to_owned())
     }
 
-    /// Someone else in this process may have logged the token out, or it may have done so itself.
+    /// A token may log its user out by itself.
     pub(super) fn is_logged_in(&self) -> Result<(), Fault> {
         match self.session.get_session_info().map_err(lost)?.session_state() {
             SessionState::RwUser => Ok(()),
@@ -278,7 +240,7 @@ impl TokenConnection {
     }
 
     pub(super) fn offers(&self, mechanism: MechanismType) -> bool {
-        self.shared.offered.has(mechanism)
+        self.offered.contains(&mechanism)
     }
 
     pub(super) fn random_bytes(&self, bytes: usize) -> Result<Vec<u8>, Fault> {
@@ -288,7 +250,7 @@ impl TokenConnection {
 }
 
 impl Connection for TokenConnection {
-    fn perform(&mut self, request: &Request) -> Result<Reply, Fault> {
+    fn perform(&mut self, request: &Request, _: Instant) -> Result<Reply, Fault> {
         match request {
             Request::Generate(spec) => self.generate(*spec),
             Request::Import(key) => self.import(key),
@@ -303,9 +265,9 @@ impl Connection for TokenConnection {
                     token.encrypt(handle, *algorithm, plaintext, iv.as_deref(), aad.as_deref())
                 })
                 .map(Reply::Encrypted),
-            Request::Decrypt(key, algorithm, encrypted) => self
-                .with_key(key, |token, handle| token.decrypt(key.spec, handle, *algorithm, encrypted))
-                .map(Reply::Secret),
+            Request::Decrypt { key, algorithm, encrypted, bridge } => self.with_key(key, |token, handle| {
+                token.decrypt(key.spec, handle, *algorithm, encrypted, bridge.as_ref())
+            }),
             Request::Find(key) => self.with_key(key, |_, _| Ok(Reply::Done)),
             Request::Destroy(key) => self.destroy(key).map(|()| Reply::Done),
             Request::Random(bytes) => {

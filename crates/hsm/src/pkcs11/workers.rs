@@ -1,15 +1,16 @@
 //! Threads that each own one connection to a token, and a bounded queue before them.
 //!
-//! A module is foreign code: it may take a minute, or never come back. Nobody waits for it beyond the deadline. The
-//! thread that is inside it stays there, counts as stuck and gives its connection up once it is back; it is never
-//! replaced, so that a token that hangs costs a fixed number of threads. When all are stuck, calls fail at once.
+//! A module is foreign code: it may take a minute, or never come back. Nobody waits for it beyond the deadline, at which
+//! its process is ended. Should even that take long (a process in a driver of the kernel ends when the driver lets it),
+//! the thread counts as stuck and gives its connection up once it is back; it is never replaced, so that a token that
+//! hangs costs a fixed number of threads. When all are stuck, calls fail at once.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -36,13 +37,14 @@ struct Queue {
 
 struct Job {
     request: Request,
+    until: Instant,
     answer: oneshot::Sender<Result<Reply, Fault>>,
     stage: Arc<AtomicU8>,
 }
 
 /// In the queue; nothing has happened.
 const WAITING: u8 = 0;
-/// Inside the module.
+/// With the module.
 const RUNNING: u8 = 1;
 /// The module came back in time.
 const FINISHED: u8 = 2;
@@ -77,10 +79,16 @@ impl Workers {
             if queue.jobs.len() >= limits::QUEUE_MAX {
                 return Err(Fault::Failed("too many calls wait for the token".into()));
             }
-            queue.jobs.push_back(Job { request, answer, stage: Arc::clone(&stage) });
+            let until = Instant::now() + deadline;
+            queue.jobs.push_back(Job { request, until, answer, stage: Arc::clone(&stage) });
         }
         self.shared.ready.notify_one();
-        match tokio::time::timeout(deadline, &mut answered).await {
+        let mut waited = tokio::time::timeout(deadline, &mut answered).await;
+        if waited.is_err() && stage.load(Ordering::SeqCst) == RUNNING {
+            // The thread is about to end the process, which takes no time; then it is there for the next call.
+            waited = tokio::time::timeout(limits::END_GRACE, &mut answered).await;
+        }
+        match waited {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(Fault::Failed("the thread of the token ended".into())),
             Err(_) => {
@@ -101,7 +109,7 @@ impl Workers {
         }
     }
 
-    /// How many threads are inside the module past their deadline.
+    /// How many threads are with the module past their deadline.
     pub fn stuck(&self) -> usize {
         self.shared.stuck.load(Ordering::SeqCst)
     }
@@ -148,7 +156,7 @@ impl Worker {
             if taken.is_err() || job.answer.is_closed() {
                 continue;
             }
-            let answer = self.perform(&job.request);
+            let answer = self.perform(&job.request, job.until);
             if job.stage.swap(FINISHED, Ordering::SeqCst) == EXPIRED {
                 self.shared.stuck.fetch_sub(1, Ordering::SeqCst);
                 tracing::warn!(
@@ -163,24 +171,24 @@ impl Worker {
     }
 
     /// Does it, on a new connection if there is none or if the old one turns out to be gone; once.
-    fn perform(&mut self, request: &Request) -> Result<Reply, Fault> {
-        let first = self.on_connection(request);
+    fn perform(&mut self, request: &Request, until: Instant) -> Result<Reply, Fault> {
+        let first = self.on_connection(request, until);
         match first {
             Err(Fault::Lost(reason)) => {
                 tracing::info!(reason, "the connection to the token is gone; logging in once more");
                 self.connection = None;
-                self.on_connection(request)
+                self.on_connection(request, until)
             }
             other => other,
         }
     }
 
-    fn on_connection(&mut self, request: &Request) -> Result<Reply, Fault> {
+    fn on_connection(&mut self, request: &Request, until: Instant) -> Result<Reply, Fault> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            None => self.connection.insert(self.connector.connect()?),
+            None => self.connection.insert(self.connector.connect(until)?),
         };
-        let answer = connection.perform(request);
+        let answer = connection.perform(request, until);
         if matches!(answer, Err(Fault::Lost(_) | Fault::Failed(_))) {
             self.connection = None;
         }
@@ -190,7 +198,7 @@ impl Worker {
     /// Nobody will ever remember a key that was made for an answer that nobody heard.
     fn undo(&mut self, answer: Result<Reply, Fault>) {
         if let (Ok(Reply::Held(key, _)), Some(connection)) = (answer, &mut self.connection)
-            && connection.perform(&Request::Destroy(key)).is_err()
+            && connection.perform(&Request::Destroy(key), Instant::now() + limits::CALL_DEADLINE).is_err()
         {
             tracing::warn!("a key that nobody asked for any more stays in the token");
         }

@@ -49,7 +49,7 @@ impl Moody {
 struct OverMoody(Arc<Moody>);
 
 impl Connector for OverMoody {
-    fn connect(&self) -> Result<Box<dyn Connection>, Fault> {
+    fn connect(&self, _: Instant) -> Result<Box<dyn Connection>, Fault> {
         self.0.connected.fetch_add(1, Ordering::SeqCst);
         match *self.0.mood.lock().unwrap() {
             Mood::RefusesThePin => Err(Fault::Answer(HsmError::Locked)),
@@ -60,7 +60,7 @@ impl Connector for OverMoody {
 }
 
 impl Connection for OverMoody {
-    fn perform(&mut self, request: &Request) -> Result<Reply, Fault> {
+    fn perform(&mut self, request: &Request, _: Instant) -> Result<Reply, Fault> {
         self.0.performed.fetch_add(1, Ordering::SeqCst);
         let mut mood = self.0.mood.lock().unwrap();
         while *mood == Mood::Hangs {
@@ -106,11 +106,11 @@ fn moody(workers: usize) -> (Arc<Moody>, Arc<Pkcs11Hsm>, Arc<Hand>) {
     (token, Arc::new(hsm), clock)
 }
 
-fn is_unavailable<T>(result: Result<T, HsmError>) -> bool {
+pub fn is_unavailable<T>(result: Result<T, HsmError>) -> bool {
     matches!(result, Err(HsmError::Unavailable { .. }))
 }
 
-async fn until(what: impl Fn() -> bool) {
+pub async fn until(what: impl Fn() -> bool) {
     let start = Instant::now();
     while !what() {
         assert!(start.elapsed() < Duration::from_secs(20), "it never came true");

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 mod faults;
+mod processes;
 mod softhsm;
 mod software;
 

@@ -1,17 +1,21 @@
 //! Keys in a SoftHSM token: the suite, and what an attacker or an accident does to a token.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cryptoki::context::Pkcs11;
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
-use cryptoki::session::Session;
+use cryptoki::session::{Session, UserType};
+use cryptoki::types::AuthPin;
 use vouchsafe_crypto::keys::{EncryptionAlgorithm, KeySpec, SignatureAlgorithm};
 use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::ports::Hsm;
 use vouchsafe_domain::ports::hsm::{HsmError, KeyRef};
 use vouchsafe_hsm::breaker::Position;
+use vouchsafe_hsm::pkcs11::connection::{Connection, Fault, Reply, Request};
+use vouchsafe_hsm::pkcs11::settings::ModuleProgram;
+use vouchsafe_hsm::pkcs11::token::{self, Care};
 use vouchsafe_hsm::{Pkcs11Hsm, TokenSettings};
 use vouchsafe_testkit::softhsm::{PIN, SoftHsm, in_its_own_process};
 use vouchsafe_testkit::suites::hsm::{self as suite, Reopen};
@@ -19,28 +23,43 @@ use vouchsafe_testkit::suites::hsm::{self as suite, Reopen};
 use super::software::software;
 use super::{Hand, run};
 
-const DIGEST: &[u8] = &[7; 32];
-const ES256: SignatureAlgorithm = SignatureAlgorithm::Es256;
+pub const DIGEST: &[u8] = &[7; 32];
+pub const ES256: SignatureAlgorithm = SignatureAlgorithm::Es256;
 
-fn settings(soft: &SoftHsm, label: &str) -> TokenSettings {
-    TokenSettings::new(soft.module.clone(), label, soft.pin_file(&format!("pin-{label}"), PIN))
+/// What loads the module, as the shipped program does it with another command.
+pub fn program() -> ModuleProgram {
+    ModuleProgram { path: env!("CARGO_BIN_EXE_pkcs11-module").into(), arguments: Vec::new() }
 }
 
-fn open(soft: &SoftHsm, label: &str) -> Pkcs11Hsm {
+pub fn settings(soft: &SoftHsm, label: &str) -> TokenSettings {
+    let pin_file = soft.pin_file(&format!("pin-{label}"), PIN);
+    TokenSettings { program: program(), ..TokenSettings::new(soft.module.clone(), label, pin_file) }
+}
+
+pub fn open(soft: &SoftHsm, label: &str) -> Pkcs11Hsm {
     Pkcs11Hsm::open(settings(soft, label), Arc::new(Hand::new())).unwrap()
 }
 
-/// Another user of the same token in this process, as an attacker with the PIN would be.
-fn intruder(soft: &SoftHsm, label: &str) -> Session {
-    // The module is initialized already: this is the same one.
+/// Another user of the same token, as an attacker with the PIN would be.
+pub fn intruder(soft: &SoftHsm, label: &str) -> Session {
+    let session = stranger(soft, label);
+    // The second of this process finds it logged in.
+    let _ = session.login(UserType::User, Some(&AuthPin::new(PIN.into())));
+    session
+}
+
+/// Somebody at the same token who is not logged in.
+pub fn stranger(soft: &SoftHsm, label: &str) -> Session {
     let module = Pkcs11::new(&soft.module).unwrap();
+    // Only the first of this process does it.
+    let _ = module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK));
     let slots = module.get_slots_with_initialized_token().unwrap();
     let slot =
         slots.into_iter().find(|slot| module.get_token_info(*slot).unwrap().label().trim_end() == label);
     module.open_rw_session(slot.unwrap()).unwrap()
 }
 
-fn private_keys(session: &Session) -> Vec<ObjectHandle> {
+pub fn private_keys(session: &Session) -> Vec<ObjectHandle> {
     session.find_objects(&[Attribute::Class(ObjectClass::PRIVATE_KEY)]).unwrap()
 }
 
@@ -94,7 +113,7 @@ fn a_wrong_pin_is_tried_once_and_never_again_until_it_was_looked_at() {
     in_its_own_process(name, &["pin"], |soft| {
         run(async {
             let mut settings = settings(&soft, "pin");
-            settings.pin_file = soft.pin_file("wrong", "00000000");
+            settings.name.pin_file = soft.pin_file("wrong", "00000000");
             let hsm = Arc::new(Pkcs11Hsm::open(settings, Arc::new(Hand::new())).unwrap());
             let calls: Vec<_> = (0..16)
                 .map(|_| {
@@ -108,13 +127,14 @@ fn a_wrong_pin_is_tried_once_and_never_again_until_it_was_looked_at() {
             assert_eq!(hsm.healthy().await, Err(HsmError::Locked));
             let state = hsm.state();
             assert_eq!((state.logins, state.locked, state.breaker), (1, true, Position::Closed));
+            assert_eq!(state.processes, 0, "none stays that could try it");
             soft.pin_file("wrong", PIN);
             assert_eq!(hsm.healthy().await, Err(HsmError::Locked), "the right PIN alone changes nothing");
             assert_eq!(hsm.state().logins, 1);
             hsm.reload_pin();
             assert_eq!(hsm.healthy().await, Ok(()));
             let state = hsm.state();
-            assert_eq!((state.logins, state.locked), (2, false), "one thread logs all of them in");
+            assert_eq!((state.logins, state.locked), (2, false));
         });
     });
 }
@@ -271,25 +291,22 @@ async fn a_planted_symmetric_key_is_not_used(hsm: &Pkcs11Hsm, intruder: &Session
     }
 }
 
+/// Whoever asks opens another connection then, once: `a_lost_connection_is_opened_once_more_and_not_twice`.
 #[test]
-fn a_lost_login_is_made_good_once() {
-    in_its_own_process("softhsm::a_lost_login_is_made_good_once", &["login"], |soft| {
-        run(async {
-            let hsm = open(&soft, "login");
-            let (curve, aes) =
-                (hsm.generate(KeySpec::P256).await.unwrap(), hsm.generate(KeySpec::Oct128).await.unwrap());
-            let before = hsm.state().logins;
-            for round in 1..=3 {
-                intruder(&soft, "login").logout().unwrap();
-                hsm.sign(&curve.reference(KeySpec::P256), ES256, DIGEST).await.unwrap();
-                assert_eq!(hsm.state().logins, before + round);
-            }
+fn a_lost_login_is_noticed_and_is_no_lost_key() {
+    in_its_own_process("softhsm::a_lost_login_is_noticed_and_is_no_lost_key", &["login"], |soft| {
+        // The connection of a module's process, in this one: only there can somebody else log it out.
+        let mut connection = token::open(&settings(&soft, "login").name, Care::Usual).connection.unwrap();
+        let mut perform = |request: &Request| connection.perform(request, Instant::now());
+        let Ok(Reply::Held(curve, _)) = perform(&Request::Generate(KeySpec::P256)) else { panic!("no key") };
+        let sign = Request::Sign(curve, ES256, DIGEST.to_vec());
+        for request in [sign, Request::Generate(KeySpec::P384)] {
+            assert!(perform(&request).is_ok());
             intruder(&soft, "login").logout().unwrap();
-            hsm.generate(KeySpec::P384).await.unwrap();
-            let key = aes.reference(KeySpec::Oct128);
-            hsm.encrypt(&key, EncryptionAlgorithm::A128Gcm, b"x", None, None).await.unwrap();
-            assert_eq!(hsm.state().breaker, Position::Closed);
-        });
+            let answer = perform(&request);
+            assert!(matches!(answer, Err(Fault::Lost(_))), "{:?}", answer.err());
+            intruder(&soft, "login");
+        }
     });
 }
 
@@ -324,12 +341,8 @@ fn a_key_that_nobody_waited_for_does_not_stay() {
             settings.generate_deadline = Duration::from_millis(30);
             let hsm = Pkcs11Hsm::open(settings, Arc::new(Hand::new())).unwrap();
             hsm.healthy().await.unwrap();
-            let made = hsm.generate(KeySpec::Rsa3072).await.map(drop);
+            let made = hsm.generate(KeySpec::Rsa4096).await.map(drop);
             assert!(matches!(made, Err(HsmError::Unavailable { .. })), "{made:?}");
-            assert_eq!(hsm.state().stuck, 1);
-            while hsm.state().stuck > 0 {
-                tokio::task::yield_now().await;
-            }
             hsm.healthy().await.unwrap();
             assert_eq!(private_keys(&intruder(&soft, "late")), []);
         });

@@ -53,5 +53,6 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
             clap_complete::generate(*shell, &mut Cli::command(), "vouchsafe", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Pkcs11Module => anyhow::bail!("the process of a module is served without a runtime"),
     }
 }

@@ -1,0 +1,87 @@
+//! The process of a module: reads orders from its standard input, which is a socket, and does them one after the other.
+//!
+//! It is started by [`ModuleProcesses`](super::process::ModuleProcesses) and by nobody else. It ends when the other side
+//! of the socket is gone, and is ended by the kernel with the thread that started it. Keys that pass through it or that a
+//! module keeps in its memory can be read by no debugger of the same user, and are in no core image.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::connection::{Connection, Reply};
+use super::frame::{self, FrameError};
+use super::message::{Answer, Misunderstood, Order};
+use super::token;
+
+/// The command of a program that calls [`serve`].
+pub const COMMAND: &str = "pkcs11-module";
+
+/// Why the process ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum ChildError {
+    /// Somebody else started it.
+    #[error("this command is for the server itself: its standard input is not a socket")]
+    NotASocket,
+    /// The kernel did not take what protects the process.
+    #[error("the process of the module cannot be protected: {0}")]
+    Unprotected(#[from] io::Error),
+    /// A frame did not come or go.
+    #[error("the socket to the server: {0}")]
+    Frame(#[from] FrameError),
+    /// The server is another version.
+    #[error(transparent)]
+    Misunderstood(#[from] Misunderstood),
+}
+
+/// Loads the module that the first order names, and serves until the other side is gone.
+pub fn serve() -> Result<(), ChildError> {
+    let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    stream.local_addr().map_err(|_| ChildError::NotASocket)?;
+    protect()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let entered = runtime.enter();
+    // A service manager tells every process of a server to stop. The server then finishes what it has begun, with us.
+    let _taken = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    drop(entered);
+    match orders(&stream) {
+        Err(ChildError::Frame(FrameError::Closed)) => Ok(()),
+        other => other,
+    }
+}
+
+fn protect() -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    Ok(())
+}
+
+fn orders(stream: &UnixStream) -> Result<(), ChildError> {
+    let first = Order::decode(&frame::read(stream, None)?)?;
+    let Order::Open(name, care) = first else {
+        return Err(Misunderstood("the first order does not open anything").into());
+    };
+    let token::Opening { connection, logged_in } = token::open(&name, care);
+    let mut connection = match connection {
+        Ok(connection) => connection,
+        Err(fault) => {
+            return Ok(frame::write(stream, &Answer::Opened(Err(fault), logged_in).encode(), None)?);
+        }
+    };
+    frame::write(stream, &Answer::Opened(Ok(connection.mechanisms()), logged_in).encode(), None)?;
+    loop {
+        let answer = match Order::decode(&frame::read(stream, None)?)? {
+            Order::Perform { request, generation, next_id } => {
+                connection.prepare(generation, next_id);
+                connection.perform(&request, Instant::now())
+            }
+            Order::Forget(id) => connection.forget(id).map(|()| Reply::Done),
+            Order::Open(..) => return Err(Misunderstood("it is open already").into()),
+        };
+        frame::write(stream, &Answer::Performed(answer).encode(), None)?;
+    }
+}

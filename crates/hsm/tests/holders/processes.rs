@@ -1,0 +1,324 @@
+//! The processes that have the module loaded: they may be killed, stopped and lie, and this one goes on.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cryptoki::session::UserType;
+use cryptoki::types::AuthPin;
+use rustix::process::Signal;
+use vouchsafe_crypto::keys::KeySpec;
+use vouchsafe_domain::ports::Hsm;
+use vouchsafe_domain::ports::hsm::HsmError;
+use vouchsafe_hsm::breaker::Position;
+use vouchsafe_hsm::pkcs11::settings::ModuleProgram;
+use vouchsafe_hsm::{Pkcs11Hsm, TokenSettings};
+use vouchsafe_testkit::processes::{children_of, lives, signal};
+use vouchsafe_testkit::softhsm::{PIN, SoftHsm, in_its_own_process};
+
+use super::faults::{is_unavailable, until};
+use super::softhsm::{DIGEST, ES256, intruder, open, private_keys, program, settings, stranger};
+use super::{Hand, run};
+
+/// The processes of the module that this one has started.
+fn processes() -> Vec<u32> {
+    children_of(std::process::id())
+}
+
+fn with(settings: &TokenSettings) -> (Arc<Pkcs11Hsm>, Arc<Hand>) {
+    let clock = Arc::new(Hand::new());
+    (Arc::new(Pkcs11Hsm::open(settings.clone(), clock.clone()).unwrap()), clock)
+}
+
+#[test]
+fn a_process_that_ended_between_two_calls_is_replaced_and_nobody_notices() {
+    let name = "processes::a_process_that_ended_between_two_calls_is_replaced_and_nobody_notices";
+    in_its_own_process(name, &["between"], |soft| {
+        run(async {
+            let (hsm, _) = with(&settings(&soft, "between"));
+            let key = hsm.generate(KeySpec::P256).await.unwrap();
+            let key = key.reference(KeySpec::P256);
+            for sent in [Signal::KILL, Signal::SEGV, Signal::ABORT] {
+                hsm.sign(&key, ES256, DIGEST).await.unwrap();
+                let before = processes();
+                assert!(!before.is_empty());
+                // Those that ended are counted until their threads have their next call.
+                assert!(hsm.state().processes >= before.len());
+                // Again and again: the first SIGSEGV that comes from outside only ends Rust's own handler for it.
+                until(|| {
+                    before.iter().filter(|process| lives(**process) && signal(**process, sent)).count() == 0
+                })
+                .await;
+                for _ in 0..8 {
+                    hsm.sign(&key, ES256, DIGEST).await.unwrap();
+                }
+                assert!(processes().iter().all(|process| !before.contains(process)));
+            }
+            assert_eq!(hsm.state().breaker, Position::Closed);
+        });
+    });
+}
+
+#[test]
+fn a_process_that_ends_in_a_call_fails_that_call_and_no_other() {
+    let name = "processes::a_process_that_ends_in_a_call_fails_that_call_and_no_other";
+    in_its_own_process(name, &["within"], |soft| {
+        run(async {
+            let mut settings = settings(&soft, "within");
+            settings.workers = 1;
+            let (hsm, _) = with(&settings);
+            let key = Arc::new(hsm.generate(KeySpec::P256).await.unwrap());
+            for sent in [Signal::KILL, Signal::SEGV, Signal::ABORT] {
+                let mut failed = false;
+                // Whether the call had begun is known by how it ends: one that had not is done by the next process.
+                for _ in 0..20 {
+                    let process = processes()[0];
+                    signal(process, Signal::STOP);
+                    let (caller, used) = (Arc::clone(&hsm), Arc::clone(&key));
+                    let call = tokio::spawn(async move {
+                        caller.sign(&used.reference(KeySpec::P256), ES256, DIGEST).await
+                    });
+                    let start = Instant::now();
+                    until(|| start.elapsed() > Duration::from_millis(50)).await;
+                    signal(process, sent);
+                    signal(process, Signal::CONT);
+                    failed = is_unavailable(call.await.unwrap());
+                    hsm.sign(&key.reference(KeySpec::P256), ES256, DIGEST).await.unwrap();
+                    if failed {
+                        break;
+                    }
+                }
+                assert!(failed, "{sent:?}");
+            }
+            assert_eq!(hsm.state().breaker, Position::Closed);
+        });
+    });
+}
+
+#[test]
+fn a_process_that_hangs_is_ended_at_the_deadline_and_no_thread_is_lost() {
+    let name = "processes::a_process_that_hangs_is_ended_at_the_deadline_and_no_thread_is_lost";
+    in_its_own_process(name, &["hangs"], |soft| {
+        run(async {
+            let mut settings = settings(&soft, "hangs");
+            (settings.workers, settings.failures_max) = (2, 100);
+            let key = open(&soft, "hangs").generate(KeySpec::P256).await.unwrap();
+            let key = key.reference(KeySpec::P256);
+            until(|| processes().is_empty()).await;
+            settings.call_deadline = Duration::from_millis(1_500);
+            let (hsm, _) = with(&settings);
+            for round in 0..2 {
+                let (one, two) = tokio::join!(hsm.sign(&key, ES256, DIGEST), hsm.sign(&key, ES256, DIGEST));
+                assert!(one.is_ok() && two.is_ok(), "round {round}: {one:?} {two:?}");
+                let hung = processes();
+                for process in &hung {
+                    signal(*process, Signal::STOP);
+                }
+                let mut late = 0;
+                // There may be one process only, if that was quick enough for both calls.
+                for _ in 0..hung.len() {
+                    late += usize::from(is_unavailable(hsm.sign(&key, ES256, DIGEST).await));
+                }
+                assert!(late > 0, "something hung");
+                assert_eq!(hsm.state().stuck, 0, "no thread is left with it");
+                hsm.sign(&key, ES256, DIGEST).await.ok();
+                hsm.sign(&key, ES256, DIGEST).await.unwrap();
+                let left: Vec<_> = hung.iter().filter(|process| lives(**process)).collect();
+                assert!(left.len() <= hung.len() - late, "those that hung are gone");
+                for process in left {
+                    signal(*process, Signal::CONT);
+                }
+            }
+            drop(hsm);
+            until(|| processes().is_empty()).await;
+        });
+    });
+}
+
+#[test]
+fn a_key_that_was_made_when_its_process_ended_does_not_stay() {
+    let name = "processes::a_key_that_was_made_when_its_process_ended_does_not_stay";
+    in_its_own_process(name, &["orphan"], |soft| {
+        run(async {
+            let mut settings = settings(&soft, "orphan");
+            (settings.workers, settings.failures_max) = (1, 100);
+            let (hsm, _) = with(&settings);
+            hsm.healthy().await.unwrap();
+            let (mut kept, mut orphans) = (0, 0);
+            for _ in 0..200 {
+                let (before, process) = (soft.objects(), processes()[0]);
+                let caller = Arc::clone(&hsm);
+                let call = tokio::spawn(async move { caller.generate(KeySpec::P256).await.map(drop) });
+                // It is there, and not proved yet: that and the answer take longer than a signal does.
+                until(|| soft.objects() > before + 1 || call.is_finished()).await;
+                signal(process, Signal::KILL);
+                match call.await.unwrap() {
+                    Ok(()) => kept += 1,
+                    Err(_) if soft.objects() > before => orphans += 1,
+                    Err(_) => {}
+                }
+                hsm.healthy().await.unwrap();
+                assert_eq!(private_keys(&intruder(&soft, "orphan")).len(), kept);
+                if orphans == 3 {
+                    break;
+                }
+            }
+            assert!(orphans > 0, "no process ended at the right moment");
+        });
+    });
+}
+
+#[test]
+fn the_processes_see_what_others_destroy() {
+    in_its_own_process("processes::the_processes_see_what_others_destroy", &["shared"], |soft| {
+        run(async {
+            let (hsm, _) = with(&settings(&soft, "shared"));
+            for _ in 0..3 {
+                let key = Arc::new(hsm.generate(KeySpec::P256).await.unwrap());
+                // Every process has met the key.
+                let calls: Vec<_> = (0..32)
+                    .map(|_| {
+                        let (hsm, key) = (Arc::clone(&hsm), Arc::clone(&key));
+                        tokio::spawn(async move {
+                            hsm.sign(&key.reference(KeySpec::P256), ES256, DIGEST).await.map(drop)
+                        })
+                    })
+                    .collect();
+                for call in calls {
+                    assert_eq!(call.await.unwrap(), Ok(()));
+                }
+                hsm.destroy(&key.reference(KeySpec::P256)).await.unwrap();
+                hsm.generate(KeySpec::P256).await.unwrap();
+                for _ in 0..16 {
+                    let signed = hsm.sign(&key.reference(KeySpec::P256), ES256, DIGEST).await;
+                    assert_eq!(signed.err(), Some(HsmError::NotFound));
+                }
+            }
+            assert!(processes().len() > 1, "more than one process took part");
+        });
+    });
+}
+
+/// A program that is a script; `counted` gets a line for each start.
+fn script(soft: &SoftHsm, text: &str) -> (ModuleProgram, std::path::PathBuf) {
+    let directory = soft.pin_file("starts", "").parent().unwrap().to_owned();
+    let (path, counted) = (directory.join("program"), directory.join("starts"));
+    let text = format!("#!/bin/sh\necho started >> '{}'\n{text}\n", counted.display());
+    fs::write(&counted, "").unwrap();
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+    (ModuleProgram { path, arguments: Vec::new() }, counted)
+}
+
+fn starts(counted: &Path) -> usize {
+    fs::read_to_string(counted).unwrap().lines().count()
+}
+
+#[test]
+fn a_program_that_ends_at_once_is_started_as_often_as_the_breaker_lets_it() {
+    let name = "processes::a_program_that_ends_at_once_is_started_as_often_as_the_breaker_lets_it";
+    in_its_own_process(name, &["ends"], |soft| {
+        run(async {
+            let (program, counted) = script(&soft, "exit 1");
+            let mut settings = settings(&soft, "ends");
+            (settings.program, settings.failures_max) = (program, 3);
+            let (hsm, clock) = with(&settings);
+            for _ in 0..100 {
+                assert!(is_unavailable(hsm.healthy().await));
+            }
+            assert_eq!((starts(&counted), hsm.state().breaker), (3, Position::Open));
+            clock.advance(10);
+            for _ in 0..100 {
+                assert!(is_unavailable(hsm.healthy().await));
+            }
+            assert_eq!(starts(&counted), 4, "one trial");
+            assert_eq!(hsm.state().processes, 0);
+        });
+    });
+}
+
+#[test]
+fn what_a_process_says_that_is_no_answer_harms_nobody() {
+    let name = "processes::what_a_process_says_that_is_no_answer_harms_nobody";
+    in_its_own_process(name, &["lies"], |soft| {
+        run(async {
+            for said in [
+                r"\377\377\377\377",
+                r"\000\004\000\001",
+                r"\000\000\000\000",
+                r"\000\000\000\003\377\377\377",
+                r"\000\000\000\002\010\143",
+                r"\000\000\000\002\010\002",
+                r"\000\000\000\011",
+                "",
+            ] {
+                let mut settings = settings(&soft, "lies");
+                settings.program = script(&soft, &format!("printf '{said}' >&0")).0;
+                let (hsm, _) = with(&settings);
+                assert!(is_unavailable(hsm.healthy().await), "{said}");
+                assert!(is_unavailable(hsm.generate(KeySpec::Oct256).await.map(drop)), "{said}");
+                assert_eq!((hsm.state().locked, hsm.state().processes), (false, 0), "{said}");
+            }
+        });
+    });
+}
+
+#[test]
+fn after_a_login_with_an_unknown_end_a_token_that_complains_is_not_logged_in_to() {
+    let name = "processes::after_a_login_with_an_unknown_end_a_token_that_complains_is_not_logged_in_to";
+    in_its_own_process(name, &["careful"], |soft| {
+        run(async {
+            let (shipped, ready) = (program().path, soft.pin_file("ready", ""));
+            fs::remove_file(&ready).unwrap();
+            let text = format!("[ -e '{}' ] || exit 1\nexec '{}'", ready.display(), shipped.display());
+            let mut settings = settings(&soft, "careful");
+            settings.program = script(&soft, &text).0;
+            let (hsm, _) = with(&settings);
+            assert!(is_unavailable(hsm.healthy().await), "it may have shown the PIN; nobody knows");
+            fs::write(&ready, "").unwrap();
+            let other = stranger(&soft, "careful");
+            assert!(other.login(UserType::User, Some(&AuthPin::new("00000000".into()))).is_err());
+            for _ in 0..4 {
+                assert_eq!(hsm.healthy().await, Err(HsmError::Locked));
+            }
+            assert_eq!((hsm.state().logins, hsm.state().locked), (0, true));
+            hsm.reload_pin();
+            assert_eq!(hsm.healthy().await, Ok(()));
+            assert_eq!(hsm.state().logins, 1);
+        });
+    });
+}
+
+#[test]
+fn a_process_has_no_secret_in_its_arguments_no_core_and_only_its_own_descriptors() {
+    let name = "processes::a_process_has_no_secret_in_its_arguments_no_core_and_only_its_own_descriptors";
+    in_its_own_process(name, &["bare"], |soft| {
+        run(async {
+            let kept = fs::File::open(&soft.module).unwrap();
+            let hsm = open(&soft, "bare");
+            hsm.healthy().await.unwrap();
+            let process = processes()[0];
+            let read = |what: &str| fs::read(format!("/proc/{process}/{what}"));
+            let arguments = String::from_utf8(read("cmdline").unwrap()).unwrap();
+            assert_eq!(arguments.trim_end_matches('\0'), program().path.to_str().unwrap());
+            let limits = String::from_utf8(read("limits").unwrap()).unwrap();
+            let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+            assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"]);
+            // Both can be read by root alone, which is what no dump means to everybody else.
+            match (read("environ"), fs::read_dir(format!("/proc/{process}/fd"))) {
+                (Ok(environment), Ok(descriptors)) => {
+                    assert!(!String::from_utf8_lossy(&environment).contains(PIN));
+                    let ours = fs::read_link("/proc/self/exe").unwrap();
+                    for descriptor in descriptors.flatten() {
+                        let open = fs::read_link(descriptor.path()).unwrap();
+                        assert!(open != soft.module && open != ours, "{open:?} was inherited");
+                    }
+                }
+                _ => assert!(!rustix::process::geteuid().is_root(), "the process cannot be looked at"),
+            }
+            drop(kept);
+        });
+    });
+}
