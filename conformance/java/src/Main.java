@@ -33,6 +33,8 @@ final class Main {
         Keys.register(scenarios);
         Cryptography.register(scenarios);
         KeyRefusals.register(scenarios);
+        Certificates.register(scenarios);
+        CertificateKeys.register(scenarios);
         var pool = Executors.newFixedThreadPool(AT_ONCE);
         List<Future<Boolean>> judged = new ArrayList<>();
         for (String name : names) judged.add(pool.submit(() -> judge(name, scenarios.get(name))));

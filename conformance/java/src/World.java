@@ -6,6 +6,8 @@ import com.azure.core.util.polling.SyncPoller;
 import com.azure.identity.ManagedIdentityCredentialBuilder;
 import com.azure.json.JsonProviders;
 import com.azure.json.JsonReader;
+import com.azure.security.keyvault.certificates.CertificateClient;
+import com.azure.security.keyvault.certificates.CertificateClientBuilder;
 import com.azure.security.keyvault.keys.KeyClient;
 import com.azure.security.keyvault.keys.KeyClientBuilder;
 import com.azure.security.keyvault.keys.cryptography.CryptographyClient;
@@ -84,6 +86,11 @@ final class World {
     /** The same for keys. */
     static KeyClient keys(String vault) {
         return new KeyClientBuilder().vaultUrl(url(vault)).credential(managedIdentity()).buildClient();
+    }
+
+    /** The same for certificates. */
+    static CertificateClient certificates(String vault) {
+        return new CertificateClientBuilder().vaultUrl(url(vault)).credential(managedIdentity()).buildClient();
     }
 
     /** What uses a key: what it can do by itself it does, the rest is asked of the vault. */
