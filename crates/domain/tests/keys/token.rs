@@ -349,6 +349,9 @@ async fn a_purge_waits_for_its_token_and_a_restored_copy_keeps_the_key() {
     token.away.store(false, Ordering::SeqCst);
     assert_eq!(platform.purge_due_keys(&context).await.expect("a tick"), 1);
     assert_eq!(token.count(), 0);
+    // The backup refers to a key that is gone: that is nobody's failure, and asking again does not help.
+    let restored = platform.restore_key(&context, &app.caller, vault, &blob).await;
+    assert!(matches!(restored, Err(Error::BadParameter(_))), "{restored:?}");
 }
 
 #[tokio::test]

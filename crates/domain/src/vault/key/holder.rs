@@ -114,7 +114,15 @@ impl Platform {
     ) -> Result<SecretBytes, Error> {
         let KeyVersion { spec, in_token, .. } = KeyVersion::decode(version)?;
         super::decide::protection(vault, in_token)?;
-        Ok(self.holder_for(in_token, spec)?.restore(spec, blob).await?.material)
+        match self.holder_for(in_token, spec)?.restore(spec, blob).await {
+            Ok(held) => Ok(held.material),
+            // A backup of a token's key is a reference, and the key may have been purged since.
+            Err(HsmError::NotFound) => {
+                let problem = "the key that this backup refers to is not in the token any more";
+                Err(Error::BadParameter(problem.to_owned()))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Everything that the store refers to in the token: what else stands there under our label is an orphan.
