@@ -74,7 +74,8 @@ func pemPolicy() azcertificates.CertificatePolicy {
 }
 
 func (t *T) certificateClient(vault int) *azcertificates.Client {
-	return must(azcertificates.NewClient(vaultURL(vault), t.managedIdentity(), nil))
+	options := azcertificates.ClientOptions{ClientOptions: recorded}
+	return must(azcertificates.NewClient(vaultURL(vault), t.managedIdentity(), &options))
 }
 
 // certified begins a certificate and asks until it is there, as this client leaves to its caller.

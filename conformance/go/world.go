@@ -81,12 +81,12 @@ func (t *T) secretClient(vault int) *azsecrets.Client {
 }
 
 func (t *T) secretClientAt(url string, credential azcore.TokenCredential) *azsecrets.Client {
-	return must(azsecrets.NewClient(url, credential, nil))
+	return must(azsecrets.NewClient(url, credential, &azsecrets.ClientOptions{ClientOptions: recorded}))
 }
 
 // keyClient is the same for keys.
 func (t *T) keyClient(vault int) *azkeys.Client {
-	return must(azkeys.NewClient(vaultURL(vault), t.managedIdentity(), nil))
+	return must(azkeys.NewClient(vaultURL(vault), t.managedIdentity(), &azkeys.ClientOptions{ClientOptions: recorded}))
 }
 
 // readsTheSeededSecret reads what the runner wrote, and checks it.

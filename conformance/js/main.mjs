@@ -3,6 +3,7 @@
 // conformance/run.py writes it and reads the verdicts, one line of JSON each.
 
 import * as certificates from "./scenarios/certificates.mjs";
+import * as certificatesOutside from "./scenarios/certificates_outside.mjs";
 import * as cryptography from "./scenarios/cryptography.mjs";
 import * as identities from "./scenarios/identities.mjs";
 import * as keyRefusals from "./scenarios/key_refusals.mjs";
@@ -10,7 +11,9 @@ import * as keys from "./scenarios/keys.mjs";
 import * as refusals from "./scenarios/refusals.mjs";
 import * as secrets from "./scenarios/secrets.mjs";
 
-const SCENARIOS = { ...identities, ...refusals, ...secrets, ...keys, ...cryptography, ...keyRefusals, ...certificates };
+const SCENARIOS = {
+  ...identities, ...refusals, ...secrets, ...keys, ...cryptography, ...keyRefusals, ...certificates, ...certificatesOutside,
+};
 const AT_ONCE = 6;
 
 async function judge(name) {

@@ -80,22 +80,24 @@ final class World {
     }
 
     static SecretClient secretsAt(String url, TokenCredential credential) {
-        return new SecretClientBuilder().vaultUrl(url).credential(credential).buildClient();
+        return new SecretClientBuilder().vaultUrl(url).credential(credential).addPolicy(new Recorder()).buildClient();
     }
 
     /** The same for keys. */
     static KeyClient keys(String vault) {
-        return new KeyClientBuilder().vaultUrl(url(vault)).credential(managedIdentity()).buildClient();
+        return new KeyClientBuilder().vaultUrl(url(vault)).credential(managedIdentity()).addPolicy(new Recorder()).buildClient();
     }
 
     /** The same for certificates. */
     static CertificateClient certificates(String vault) {
-        return new CertificateClientBuilder().vaultUrl(url(vault)).credential(managedIdentity()).buildClient();
+        return new CertificateClientBuilder().vaultUrl(url(vault)).credential(managedIdentity())
+                .addPolicy(new Recorder()).buildClient();
     }
 
     /** What uses a key: what it can do by itself it does, the rest is asked of the vault. */
     static CryptographyClient crypto(String id) {
-        return new CryptographyClientBuilder().keyIdentifier(id).credential(managedIdentity()).buildClient();
+        return new CryptographyClientBuilder().keyIdentifier(id).credential(managedIdentity())
+                .addPolicy(new Recorder()).buildClient();
     }
 
     /** Reads what the runner wrote, and checks it. */

@@ -13,18 +13,18 @@ import {
 const ABSENT = "0".repeat(32);
 const ACTION = "Microsoft.KeyVault/vaults/";
 const DEFAULT = { issuerName: "Self", subject: "CN=DefaultPolicy" };
-const PEM = "application/x-pem-file";
+export const PEM = "application/x-pem-file";
 
 /** A policy whose key is quickly made; what is not said is left to the vault. */
-function policy(properties = {}) {
+export function policy(properties = {}) {
   return { issuerName: "Self", subject: "CN=conformance.example", keyType: "EC", keyCurveName: "P-256", ...properties };
 }
 
-const begun = (client, name, how = policy(), options = {}) =>
+export const begun = (client, name, how = policy(), options = {}) =>
   client.beginCreateCertificate(name, how, { ...POLLING, ...options });
-const create = (client, name, how, options) => waited(begun(client, name, how, options));
+export const create = (client, name, how, options) => waited(begun(client, name, how, options));
 const removed = (client, name) => waited(client.beginDeleteCertificate(name, POLLING));
-const opened = (certificate) => new X509Certificate(certificate.cer);
+export const opened = (certificate) => new X509Certificate(certificate.cer);
 const bytes = (found) => Buffer.from(found);
 
 /** Fails unless this is the private half of the certificate. */

@@ -9,6 +9,8 @@ import { CertificateClient } from "@azure/keyvault-certificates";
 import { CryptographyClient, KeyClient } from "@azure/keyvault-keys";
 import { SecretClient } from "@azure/keyvault-secrets";
 
+import { RECORDED } from "./recording.mjs";
+
 export const WORLD = JSON.parse(readFileSync(process.env.CONFORMANCE_WORLD, "utf8"));
 export const [VAULT_A, VAULT_B] = WORLD.vaults;
 
@@ -19,22 +21,22 @@ export function vaultUrl(name = VAULT_A, isPublic = false) {
 
 /** A client as an application would write it, with every check that it makes by itself. */
 export function secretClient(vault = VAULT_A, credential = new ManagedIdentityCredential(), isPublic = false) {
-  return new SecretClient(vaultUrl(vault, isPublic), credential);
+  return new SecretClient(vaultUrl(vault, isPublic), credential, RECORDED);
 }
 
 /** The same for keys. */
 export function keyClient(vault = VAULT_A) {
-  return new KeyClient(vaultUrl(vault), new ManagedIdentityCredential());
+  return new KeyClient(vaultUrl(vault), new ManagedIdentityCredential(), RECORDED);
 }
 
 /** The same for certificates. */
 export function certificateClient(vault = VAULT_A) {
-  return new CertificateClient(vaultUrl(vault), new ManagedIdentityCredential());
+  return new CertificateClient(vaultUrl(vault), new ManagedIdentityCredential(), RECORDED);
 }
 
 /** What uses a key: what it can do by itself it does, the rest is asked of the vault. */
 export function cryptoClient(key) {
-  return new CryptographyClient(key, new ManagedIdentityCredential());
+  return new CryptographyClient(key, new ManagedIdentityCredential(), RECORDED);
 }
 
 /** A name that no other scenario uses. */

@@ -22,7 +22,7 @@ use openssl::sign::{RsaPssSaltlen, Verifier};
 use crate::keys::{Keys, days_from_now, ec, enabled, jwk, oct, on, policy, rsa, version_of};
 use crate::world::{World, equal, fresh, refused};
 
-const TEXT: &[u8] = b"what is signed";
+pub const TEXT: &[u8] = b"what is signed";
 const ACTION: &str = "Microsoft.KeyVault/vaults/keys/";
 
 /// The digest that a signature algorithm is over.
@@ -140,7 +140,7 @@ async fn verify(keys: &Keys, key: &Key, algorithm: &str, signature: &[u8]) -> Re
 }
 
 /// Signs and verifies in the vault, and takes a changed signature for none.
-async fn signs(keys: &Keys, key: &Key, algorithm: &str) -> Result<Vec<u8>> {
+pub async fn signs(keys: &Keys, key: &Key, algorithm: &str) -> Result<Vec<u8>> {
     let signature = sign(keys, key, algorithm).await?;
     ensure!(verify(keys, key, algorithm, &signature).await?, "{algorithm} is not verified");
     let mut wrong = signature.clone();
@@ -149,7 +149,7 @@ async fn signs(keys: &Keys, key: &Key, algorithm: &str) -> Result<Vec<u8>> {
     Ok(signature)
 }
 
-fn sealing(algorithm: &str, value: &[u8]) -> Result<KeyOperationParameters> {
+pub fn sealing(algorithm: &str, value: &[u8]) -> Result<KeyOperationParameters> {
     let algorithm: EncryptionAlgorithm = algorithm.parse()?;
     Ok(KeyOperationParameters {
         algorithm: Some(algorithm),
@@ -158,19 +158,19 @@ fn sealing(algorithm: &str, value: &[u8]) -> Result<KeyOperationParameters> {
     })
 }
 
-async fn encrypt(keys: &Keys, key: &Key, wanted: KeyOperationParameters) -> Result<KeyOperationResult> {
+pub async fn encrypt(keys: &Keys, key: &Key, wanted: KeyOperationParameters) -> Result<KeyOperationResult> {
     let id = key.resource_id()?;
     let options = KeyClientEncryptOptions { key_version: id.version, ..Default::default() };
     Ok(keys.0.encrypt(&id.name, wanted.try_into()?, Some(options)).await?.into_model()?)
 }
 
-async fn decrypt(keys: &Keys, key: &Key, wanted: KeyOperationParameters) -> Result<Vec<u8>> {
+pub async fn decrypt(keys: &Keys, key: &Key, wanted: KeyOperationParameters) -> Result<Vec<u8>> {
     let name = key.resource_id()?.name;
     let opened = keys.0.decrypt(&name, &version_of(key)?, wanted.try_into()?, None).await?.into_model()?;
     opened.result.context("no plaintext")
 }
 
-async fn wrap(keys: &Keys, key: &Key, algorithm: &str, value: &[u8]) -> Result<Vec<u8>> {
+pub async fn wrap(keys: &Keys, key: &Key, algorithm: &str, value: &[u8]) -> Result<Vec<u8>> {
     let id = key.resource_id()?;
     let options = KeyClientWrapKeyOptions { key_version: id.version, ..Default::default() };
     let wanted = sealing(algorithm, value)?.try_into()?;
@@ -178,18 +178,18 @@ async fn wrap(keys: &Keys, key: &Key, algorithm: &str, value: &[u8]) -> Result<V
     wrapped.result.context("nothing wrapped")
 }
 
-async fn unwrap(keys: &Keys, key: &Key, algorithm: &str, value: &[u8]) -> Result<Vec<u8>> {
+pub async fn unwrap(keys: &Keys, key: &Key, algorithm: &str, value: &[u8]) -> Result<Vec<u8>> {
     let name = key.resource_id()?.name;
     let wanted = sealing(algorithm, value)?.try_into()?;
     let opened = keys.0.unwrap_key(&name, &version_of(key)?, wanted, None).await?.into_model()?;
     opened.result.context("nothing unwrapped")
 }
 
-fn for_only(like: CreateKeyParameters, operations: &[KeyOperation]) -> CreateKeyParameters {
+pub fn for_only(like: CreateKeyParameters, operations: &[KeyOperation]) -> CreateKeyParameters {
     CreateKeyParameters { key_ops: Some(operations.to_vec()), ..like }
 }
 
-fn random<const BYTES: usize>() -> Result<[u8; BYTES]> {
+pub fn random<const BYTES: usize>() -> Result<[u8; BYTES]> {
     let mut bytes = [0; BYTES];
     rand_bytes(&mut bytes)?;
     Ok(bytes)

@@ -11,10 +11,11 @@ use azure_security_keyvault_keys::models::{
     KeyRotationPolicy, KeyRotationPolicyAction, KeyRotationPolicyAttributes, KeyType, LifetimeAction,
     LifetimeActionTrigger, LifetimeActionType, RestoreKeyParameters, UpdateKeyPropertiesParameters,
 };
-use azure_security_keyvault_keys::{KeyClient, ResourceExt};
+use azure_security_keyvault_keys::{KeyClient, KeyClientOptions, ResourceExt};
 use futures_util::TryStreamExt;
 
 use crate::cryptography::{self, own_ec_key, own_rsa_key, verified_elsewhere};
+use crate::recording::recorded;
 use crate::world::{World, equal, fresh, refused};
 
 const NO_VERSION: &str = "00000000000000000000000000000000";
@@ -26,7 +27,9 @@ pub struct Keys(pub KeyClient);
 
 impl Keys {
     pub fn of(world: &World, vault: usize) -> Result<Self> {
-        Ok(Self(KeyClient::new(&world.vault_url(vault), ManagedIdentityCredential::new(None)?, None)?))
+        let options = KeyClientOptions { client_options: recorded(), ..Default::default() };
+        let credential = ManagedIdentityCredential::new(None)?;
+        Ok(Self(KeyClient::new(&world.vault_url(vault), credential, Some(options))?))
     }
 
     pub async fn create(&self, name: &str, wanted: CreateKeyParameters) -> Result<Key> {
@@ -83,12 +86,12 @@ impl Keys {
         Ok(())
     }
 
-    async fn backup(&self, name: &str) -> Result<Vec<u8>> {
+    pub async fn backup(&self, name: &str) -> Result<Vec<u8>> {
         let backup = self.0.backup_key(name, None).await?.into_model()?;
         backup.value.context("a backup without a value")
     }
 
-    async fn restore(&self, backup: &[u8]) -> Result<Key> {
+    pub async fn restore(&self, backup: &[u8]) -> Result<Key> {
         let wanted = RestoreKeyParameters { key_backup: Some(backup.to_vec()) };
         Ok(self.0.restore_key(wanted.try_into()?, None).await?.into_model()?)
     }
@@ -111,7 +114,7 @@ impl Keys {
         Ok(names)
     }
 
-    async fn versions(&self, name: &str) -> Result<Vec<String>> {
+    pub async fn versions(&self, name: &str) -> Result<Vec<String>> {
         let mut items = self.0.list_key_properties_versions(name, None)?;
         let mut versions = Vec::new();
         while let Some(item) = items.try_next().await? {
@@ -158,7 +161,7 @@ fn words(words: &[&str]) -> BTreeSet<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 
-fn tags(pairs: &[(&str, &str)]) -> Option<HashMap<String, String>> {
+pub fn tags(pairs: &[(&str, &str)]) -> Option<HashMap<String, String>> {
     Some(pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 

@@ -3,9 +3,12 @@
 //! The clients are Microsoft's crates as published. The world (addresses, names, ids, files) is the JSON file that
 //! `CONFORMANCE_WORLD` names; `conformance/run.py` writes it, reads the verdicts and compares them with the known gaps.
 
+mod certificate_keys;
+mod certificates;
 mod cryptography;
 mod identities;
 mod keys;
+mod recording;
 mod refusals;
 mod secrets;
 mod world;
@@ -121,6 +124,46 @@ async fn run(name: &str) -> Result<()> {
         "key-used-without-a-version" => cryptography::used_without_a_version(world).await,
         "key-user-cannot-change-keys" => cryptography::user_cannot_change_keys(world).await,
         "key-without-a-role" => cryptography::without_a_role(world).await,
+        "certificate-create-self-signed" => certificates::create_self_signed(world).await,
+        "certificate-default-policy" => certificates::default_policy(world).await,
+        "certificate-create-ec" => certificates::create_ec(world).await,
+        "certificate-names-and-usages" => certificates::names_and_usages(world).await,
+        "certificate-policy-without-sense-is-refused" => {
+            certificates::policy_without_sense_is_refused(world).await
+        }
+        "certificate-versions" => certificates::versions(world).await,
+        "certificate-list-over-pages" => certificates::list_over_pages(world).await,
+        "certificate-pending-is-listed-when-asked" => certificates::pending_is_listed_when_asked(world).await,
+        "certificate-policy-update" => certificates::policy_update(world).await,
+        "certificate-update" => certificates::update(world).await,
+        "certificate-not-found" => certificates::not_found(world).await,
+        "certificate-delete-and-recover" => certificates::delete_and_recover(world).await,
+        "certificate-purge" => certificates::purge(world).await,
+        "certificate-name-of-a-deleted-one-is-taken" => {
+            certificates::name_of_a_deleted_one_is_taken(world).await
+        }
+        "certificate-backup-and-restore" => certificates::backup_and_restore(world).await,
+        "certificate-import-pkcs12" => certificate_keys::import_pkcs12(world).await,
+        "certificate-import-pem" => certificate_keys::import_pem(world).await,
+        "certificate-import-of-a-broken-file-is-refused" => {
+            certificate_keys::import_of_a_broken_file_is_refused(world).await
+        }
+        "certificate-request-and-merge" => certificate_keys::request_and_merge(world).await,
+        "certificate-merge-of-another-key-is-refused" => {
+            certificate_keys::merge_of_another_key_is_refused(world).await
+        }
+        "certificate-operation-cancelled-and-deleted" => {
+            certificate_keys::operation_cancelled_and_deleted(world).await
+        }
+        "certificate-secret-as-pkcs12" => certificate_keys::secret_as_pkcs12(world).await,
+        "certificate-secret-as-pem" => certificate_keys::secret_as_pem(world).await,
+        "certificate-key-signs" => certificate_keys::key_signs(world).await,
+        "certificate-key-that-stays" => certificate_keys::key_that_stays(world).await,
+        "certificate-key-and-secret-are-managed" => certificate_keys::key_and_secret_are_managed(world).await,
+        "certificate-issuers" => certificate_keys::issuers(world).await,
+        "certificate-contacts" => certificate_keys::contacts(world).await,
+        "certificate-private-authority" => certificate_keys::private_authority(world).await,
+        "certificate-without-a-role" => certificate_keys::without_a_role(world).await,
         _ => bail!("no scenario is called `{name}` here: give it an arm in conformance/rust/src/main.rs"),
     }
 }

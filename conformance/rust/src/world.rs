@@ -9,11 +9,13 @@ use azure_core::credentials::TokenCredential;
 use azure_core::error::ErrorKind;
 use azure_core::time::OffsetDateTime;
 use azure_identity::ManagedIdentityCredential;
-use azure_security_keyvault_secrets::SecretClient;
 use azure_security_keyvault_secrets::models::{
     Secret, SecretAttributes, SecretClientGetSecretOptions, SetSecretParameters,
 };
+use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
 use serde::Deserialize;
+
+use crate::recording::recorded;
 
 /// The file that `conformance/run.py` writes.
 #[derive(Deserialize)]
@@ -70,7 +72,8 @@ impl World {
 }
 
 pub fn client_at(url: &str, credential: Arc<dyn TokenCredential>) -> Result<SecretClient> {
-    Ok(SecretClient::new(url, credential, None)?)
+    let options = SecretClientOptions { client_options: recorded(), ..Default::default() };
+    Ok(SecretClient::new(url, credential, Some(options))?)
 }
 
 /// A name that no other scenario uses.
