@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use vouchsafe_crypto::keys::{EncryptionAlgorithm, KeyFamily, KeySpec, SignatureAlgorithm};
-use vouchsafe_crypto::pki::KeyUsage;
+use vouchsafe_crypto::pki::{KeyUsage, ParsedCertificate, parse_csr};
 use vouchsafe_domain::vault::certificate::{IssuerChoice, PolicyPatch};
 use vouchsafe_domain::vault::{Error, KeyAttributes, KeyOperation, KeyToCreate, KeyUpdate, SecretUpdate};
 
@@ -95,4 +95,34 @@ async fn a_key_does_what_the_key_usage_of_its_certificate_says_and_nothing_else(
             assert_eq!(unwrapped.is_ok(), allowed.contains(&UnwrapKey), "unwrap with {usage:?}");
         }
     }
+}
+
+/// `az keyvault certificate get-default-policy` asks for the right to certify, in a certificate that is no authority.
+#[tokio::test]
+async fn the_right_to_certify_is_kept_in_the_policy_and_never_in_a_certificate() {
+    let house = House::new(32).await;
+    let asked = [
+        KeyUsage::CrlSign,
+        KeyUsage::DataEncipherment,
+        KeyUsage::DigitalSignature,
+        KeyUsage::KeyAgreement,
+        KeyUsage::KeyCertSign,
+        KeyUsage::KeyEncipherment,
+    ];
+    let given = BTreeSet::from([
+        KeyUsage::DataEncipherment,
+        KeyUsage::DigitalSignature,
+        KeyUsage::KeyAgreement,
+        KeyUsage::KeyEncipherment,
+    ]);
+    let wanted = |issuer| PolicyPatch { key_usage: Some(asked.into()), ..quick(issuer) };
+    house.make("itself", wanted(IssuerChoice::Itself)).await;
+    let read = house.get("itself").await.expect("a certificate");
+    assert_eq!(read.policy.expect("a policy").x509.key_usage, asked.into());
+    let leaf = ParsedCertificate::from_der(read.version.leaf().expect("a certificate")).expect("X.509");
+    assert_eq!(leaf.key_usage(), Some(&given));
+    assert!(!leaf.is_authority());
+    // Who answers a request elsewhere is not asked for it either.
+    let begun = house.begin("request", wanted(IssuerChoice::Unknown)).await.expect("an operation");
+    assert_eq!(parse_csr(&begun.csr).expect("a request").key_usage(), Some(&given));
 }

@@ -68,7 +68,7 @@ pub struct X509Properties {
     pub sans: AlternativeNames,
     /// Object identifiers of extended key usages.
     pub ekus: Vec<String>,
-    /// What the key may be used for.
+    /// What the key may be used for, as it was asked for; [`Self::usages`] is what is certified.
     pub key_usage: BTreeSet<KeyUsage>,
     /// How long it is valid.
     pub validity_months: u32,
@@ -387,6 +387,16 @@ impl CertificatePolicy {
 }
 
 impl X509Properties {
+    /// The key usages that certificates get.
+    ///
+    /// SECURITY: none of them certifies others, whatever the policy asks for. `az keyvault certificate
+    /// get-default-policy` asks for keyCertSign and cRLSign, so asking is no mistake; but a certificate that is no
+    /// authority must not have them (RFC 5280 §4.2.1.9), and ours never are.
+    pub fn usages(&self) -> BTreeSet<KeyUsage> {
+        let certifies = [KeyUsage::KeyCertSign, KeyUsage::CrlSign];
+        self.key_usage.iter().copied().filter(|usage| !certifies.contains(usage)).collect()
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.subject.is_empty() && self.sans.is_empty() {
             return Err("the policy must have a subject or subject alternative names".to_owned());
@@ -403,10 +413,11 @@ impl X509Properties {
             let shown: String = eku.chars().filter(|c| !c.is_control()).take(64).collect();
             return Err(format!("the extended key usage `{shown}` is not an object identifier"));
         }
-        let certifies = [KeyUsage::KeyCertSign, KeyUsage::CrlSign];
-        if certifies.into_iter().any(|usage| self.key_usage.contains(&usage)) {
+        // No usage at all would restrict the key in nothing.
+        if self.usages().is_empty() && !self.key_usage.is_empty() {
             return Err(
-                "a certificate of a vault cannot certify others: no keyCertSign, no cRLSign".to_owned()
+                "a certificate of a vault cannot certify others: keyCertSign and cRLSign alone say nothing"
+                    .to_owned(),
             );
         }
         Ok(())

@@ -55,14 +55,14 @@ pub(super) fn profile(
     serial: Serial,
     now: Timestamp,
 ) -> Result<CertificateProfile, Error> {
-    let X509Properties { subject, sans, ekus, key_usage, validity_months } = &policy.x509;
+    let X509Properties { subject, sans, ekus, validity_months, .. } = &policy.x509;
     let subject =
         DistinguishedName::parse(subject).map_err(|refused| Error::BadParameter(refused.to_string()))?;
     Ok(CertificateProfile {
         subject,
         alternative_names: sans.clone(),
         purposes: ekus.clone(),
-        key_usage: key_usage.clone(),
+        key_usage: policy.x509.usages(),
         validity: validity(*validity_months, now),
         basic_constraints: Some(BasicConstraints { is_authority: false, path_length: None }),
         serial,
