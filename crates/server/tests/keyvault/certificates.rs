@@ -11,9 +11,9 @@ use vouchsafe_crypto::pki::{
 };
 use vouchsafe_crypto::{Reason, SecretBytes, SecretString};
 use vouchsafe_domain::ports::Clock;
+use vouchsafe_testkit::elsewhere::{Elsewhere, ocsp_request, ocsp_says_good};
 use vouchsafe_testkit::world::KEY_VAULT;
 
-use crate::support::elsewhere::{Elsewhere, ocsp_request};
 use crate::support::{Answer, Ask, TLS};
 use crate::{Bench, VAULT, refusal};
 
@@ -271,16 +271,6 @@ fn says(answer: &Answer, kind: &str, cached: bool) {
     assert_eq!(rule.starts_with("public, max-age="), cached, "{rule}");
 }
 
-/// Whether the one certificate that was asked about holds: its status follows its serial number (RFC 6960 §4.2.1).
-fn is_good(answer: &Answer, serial: &[u8]) -> bool {
-    let at = answer.bytes.windows(serial.len()).position(|window| window == serial).unwrap();
-    match answer.bytes[at + serial.len()] {
-        0x80 => true,
-        0xa1 => false,
-        other => panic!("{other:#x}"),
-    }
-}
-
 #[tokio::test]
 async fn an_authority_in_the_vault_issues_and_everybody_can_ask_what_still_holds() {
     let bench = Bench::new(54).await;
@@ -305,7 +295,7 @@ async fn an_authority_in_the_vault_issues_and_everybody_can_ask_what_still_holds
     let request = ocsp_request(&own, leaf.serial());
     let posted = bench.public("POST", &ocsp, Some(request.clone())).await;
     says(&posted, "application/ocsp-response", false);
-    assert!(is_good(&posted, leaf.serial()));
+    assert!(ocsp_says_good(&posted.bytes, leaf.serial()));
     let plain = BASE64.encode(&request);
     let escaped = plain.replace('/', "%2F").replace('+', "%2B").replace('=', "%3D");
     for asked in [plain, escaped] {
@@ -320,7 +310,7 @@ async fn an_authority_in_the_vault_issues_and_everybody_can_ask_what_still_holds
     let revoked = parse_revocation_list(&fetched.bytes, &own).unwrap().revoked;
     assert_eq!((revoked.len(), revoked[0].reason), (1, RevocationReason::KeyCompromise));
     assert_eq!(revoked[0].serial.as_bytes(), leaf.serial());
-    assert!(!is_good(&bench.public("POST", &ocsp, Some(request.clone())).await, leaf.serial()));
+    assert!(!ocsp_says_good(&bench.public("POST", &ocsp, Some(request.clone())).await.bytes, leaf.serial()));
 
     for (what, request, error) in [
         ("a certificate of nobody", ocsp_request(&own, &[1, 2, 3]), OcspError::Unauthorized),

@@ -1,7 +1,6 @@
 //! The whole server in process: every route, the real platform in memory, no socket.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-pub mod elsewhere;
 pub mod tenants;
 
 use std::sync::Arc;
@@ -132,7 +131,11 @@ impl Answer {
 impl InProcess {
     /// A new deployment with one tenant.
     pub async fn found(seed: u64) -> Self {
-        let memory = InMemory::found(seed).await;
+        Self::over(InMemory::found(seed).await).await
+    }
+
+    /// A server over what there is in memory.
+    pub async fn over(memory: InMemory) -> Self {
         let opened = memory.open().await;
         let (telemetry, readiness) = (Arc::new(Telemetry::new("0", |_| {})), Arc::new(Readiness::default()));
         let endpoints = Endpoints {

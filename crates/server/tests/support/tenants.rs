@@ -14,9 +14,9 @@ use vouchsafe_domain::ids::{ClientId, PrincipalId, TenantId};
 use vouchsafe_domain::ports::Clock;
 use vouchsafe_domain::resource::VaultToPut;
 use vouchsafe_domain::resource::scope::Scope;
+use vouchsafe_testkit::elsewhere::Elsewhere;
 use vouchsafe_testkit::world::{KEY_VAULT, ORIGIN};
 
-use super::elsewhere::Elsewhere;
 use super::{Answer, Ask, HOST, InProcess, TLS};
 
 /// A certificate and its key.

@@ -8,21 +8,37 @@ use vouchsafe_crypto::pki::{
     Serial, Validity, parse_csr,
 };
 
+/// When what is made in a world of tests is valid, whose clock stands in January 2027.
+const VALIDITY: Validity = Validity { not_before: 1_799_000_000, not_after: 1_831_000_000 };
+
 /// An authority that is not ours.
 pub struct Elsewhere {
     key: PrivateKey,
+    validity: Validity,
     /// Its own certificate.
     pub certificate: Vec<u8>,
 }
 
+impl Default for Elsewhere {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Elsewhere {
+    /// An authority whose certificates are valid in the world of tests.
     pub fn new() -> Self {
+        Self::during(VALIDITY)
+    }
+
+    /// An authority that, like everything it issues, is valid then.
+    pub fn during(validity: Validity) -> Self {
         let key = PrivateKey::generate(KeySpec::P256);
         let spki = key.public().expect("a pair").spki_der();
-        let profile = profile("CN=Elsewhere", &spki, true);
+        let profile = profile("CN=Elsewhere", &spki, true, validity);
         let unsigned = pki::self_signed(&profile, SignatureAlgorithm::Es256).expect("a profile");
         let certificate = signed(&key, &unsigned);
-        Self { key, certificate }
+        Self { key, validity, certificate }
     }
 
     /// What it makes of a request.
@@ -32,13 +48,17 @@ impl Elsewhere {
 
     fn issue(&self, spki: &[u8]) -> Vec<u8> {
         let own = ParsedCertificate::from_der(&self.certificate).expect("X.509");
-        let profile = profile("CN=theirs", spki, false);
+        let profile = profile("CN=theirs", spki, false, self.validity);
         signed(&self.key, &pki::issue(&profile, &own, SignatureAlgorithm::Es256).expect("a profile"))
     }
 
     /// A new key with a certificate of this authority.
     pub fn bundle(&self) -> Bundle {
-        let key = PrivateKey::generate(KeySpec::P256);
+        self.bundle_for(&PrivateKey::generate(KeySpec::P256))
+    }
+
+    /// A key with a certificate of this authority.
+    pub fn bundle_for(&self, key: &PrivateKey) -> Bundle {
         let leaf = self.issue(&key.public().expect("a pair").spki_der());
         Bundle { key: key.to_pkcs8().expect("a pair"), chain: vec![leaf, self.certificate.clone()] }
     }
@@ -49,14 +69,14 @@ impl Elsewhere {
     }
 }
 
-fn profile(subject: &str, spki: &[u8], is_authority: bool) -> CertificateProfile {
+fn profile(subject: &str, spki: &[u8], is_authority: bool, validity: Validity) -> CertificateProfile {
     let usage = if is_authority { KeyUsage::KeyCertSign } else { KeyUsage::DigitalSignature };
     CertificateProfile {
         subject: DistinguishedName::parse(subject).expect("a name"),
         alternative_names: pki::AlternativeNames::default(),
         purposes: Vec::new(),
         key_usage: [usage].into(),
-        validity: Validity { not_before: 1_799_000_000, not_after: 1_831_000_000 },
+        validity,
         basic_constraints: Some(BasicConstraints { is_authority, path_length: None }),
         serial: Serial::from_random([7; 16]),
         revocation_list_url: None,
@@ -84,4 +104,14 @@ pub fn ocsp_request(issuer: &ParsedCertificate, serial: &[u8]) -> Vec<u8> {
     let hash = tlv(0x30, &[&tlv(0x06, &[&[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01]])]);
     let id = tlv(0x30, &[&hash, &tlv(4, &[&name]), &tlv(4, &[&key]), &tlv(2, &[serial])]);
     (0..4).fold(id, |inner, _| tlv(0x30, &[&inner]))
+}
+
+/// Whether the one certificate that was asked about holds: its status follows its serial number (RFC 6960 §4.2.1).
+pub fn ocsp_says_good(answer: &[u8], serial: &[u8]) -> bool {
+    let at = answer.windows(serial.len()).position(|window| window == serial).expect("an answer about it");
+    match answer[at + serial.len()] {
+        0x80 => true,
+        0xa1 => false,
+        other => panic!("{other:#x} is neither `good` nor `revoked`"),
+    }
 }
