@@ -11,6 +11,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use vouchsafe_testkit::running::{Answer, Client};
 
+use crate::asking::{get, list, post};
 use crate::secrets::Settled;
 use crate::{Dice, Round, Seen};
 
@@ -192,24 +193,16 @@ impl Keeper {
             return Some(Key { versions: known, current, deleted: true });
         }
         let mut versions = BTreeMap::new();
-        let mut path = Some(format!("/keys/{name}/versions"));
-        while let Some(next) = path {
-            let page = get(client, round, &next).await.expect("a live key has versions");
-            for item in page["value"].as_array().into_iter().flatten() {
-                let version = version_of(item);
-                let point = match known.get(&version) {
-                    Some(point) if version != current => point.clone(),
-                    _ => {
-                        let read = get(client, round, &format!("/keys/{name}/{version}")).await;
-                        point_of(&read.unwrap_or_else(|| panic!("{name}/{version} is listed and not there")))
-                    }
-                };
-                versions.insert(version, point);
-            }
-            path = page["nextLink"].as_str().map(|link| {
-                let rest = link.strip_prefix("https://").unwrap_or(link);
-                rest.split_once('/').map_or(String::new(), |(_, path)| format!("/{path}"))
-            });
+        for item in list(client, round, format!("/keys/{name}/versions")).await {
+            let version = version_of(&item);
+            let point = match known.get(&version) {
+                Some(point) if version != current => point.clone(),
+                _ => {
+                    let read = get(client, round, &format!("/keys/{name}/{version}")).await;
+                    point_of(&read.unwrap_or_else(|| panic!("{name}/{version} is listed and not there")))
+                }
+            };
+            versions.insert(version, point);
         }
         assert_eq!(versions.get(&current), Some(&point_of(head)), "{name}: the head and its version differ");
         let digest = BASE64URL_NOPAD.encode(&[5; 32]);
@@ -251,24 +244,6 @@ async fn ask(
     };
     let body = body.map(|body| body.to_string().into_bytes());
     client.request(method, &round.vault, &path, Some(&round.vault_token), body.as_deref()).await
-}
-
-async fn get(client: &mut Client, round: &Round, path: &str) -> Option<Value> {
-    let answer = client.request(Method::GET, &round.vault, path, Some(&round.vault_token), None).await;
-    let answer = answer.expect("the server answers after its recovery");
-    match answer.status {
-        StatusCode::OK => Some(answer.json()),
-        StatusCode::NOT_FOUND => None,
-        status => panic!("{path}: {status}: {}", answer.text()),
-    }
-}
-
-async fn post(client: &mut Client, round: &Round, path: &str, body: Value) -> Value {
-    let body = body.to_string().into_bytes();
-    let sent = client.request(Method::POST, &round.vault, path, Some(&round.vault_token), Some(&body)).await;
-    let answer = sent.expect("the server answers after its recovery");
-    assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text());
-    answer.json()
 }
 
 async fn verifies(

@@ -4,10 +4,14 @@
 //! One deployment, one `vouchsafe serve` after the other. In every round clients work over TLS until a random number of
 //! changes was acknowledged; then the process gets SIGKILL in the middle of whatever it does. Each client keeps a model
 //! of what only it changes, so that after the next start there are exactly two possible truths: with or without the
-//! request that had no answer. `VOUCHSAFE_KILLS` says how many kills (200), `VOUCHSAFE_SEED` which random numbers.
+//! request that had no answer. What is due while the server dies - a rotation, a renewal, a revocation list - the next
+//! one does, once. `VOUCHSAFE_KILLS` says how many kills (200), `VOUCHSAFE_SEED` which random numbers.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod asking;
+mod certificates;
+mod due;
 mod keys;
 mod roles;
 mod secrets;
@@ -19,8 +23,12 @@ use std::time::{Duration, Instant};
 use http::{Method, StatusCode};
 use serde_json::json;
 use tokio::sync::mpsc;
+use vouchsafe_crypto::pki::Validity;
+use vouchsafe_testkit::elsewhere::Elsewhere;
 use vouchsafe_testkit::running::{Client, Installation, RunningServer};
 
+use certificates::{AUTHORITY, Registrar};
+use due::Planner;
 use keys::Keeper;
 use roles::Operator;
 use secrets::Worker;
@@ -106,7 +114,20 @@ async fn furnish(server: &RunningServer) -> (String, String) {
         "/subscriptions/{subscription}/providers/Microsoft.ManagedIdentity/userAssignedIdentities?api-version=2023-01-31"
     );
     let principal = get(&mut admin, &path, "/value/0/properties/principalId").await;
+    let token = server.token("https://vault.azure.net").await;
+    let issuer = json!({ "provider": "Vouchsafe", "credentials": { "account_id": "example.test" } });
+    let (path, body) = (format!("/certificates/issuers/{AUTHORITY}"), issuer.to_string());
+    let vault = server.vault_host("app");
+    let founded =
+        server.https().request(Method::PUT, &vault, &path, Some(&token), Some(body.as_bytes())).await;
+    assert_eq!(founded.unwrap().status, StatusCode::OK);
     (subscription, principal)
+}
+
+/// The hour in which the servers live; they have no other clock than we.
+#[expect(clippy::disallowed_methods, reason = "what is due is due by the clock of a real server")]
+fn now_seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,6 +144,12 @@ async fn two_hundred_kills_lose_no_acknowledged_write_leave_none_half_done_and_n
     let mut workers: Vec<Worker> = (0..WORKERS).map(|id| Worker::new(id, Dice(dice.roll()))).collect();
     let mut operator = Operator::new(subscription, principal, Dice(dice.roll()));
     let mut keeper = Keeper::new(Dice(dice.roll()));
+    let (now, day) = (now_seconds(), 86_400);
+    // Who is young is left alone by the job; who will expire in three weeks is due.
+    let young = Elsewhere::during(Validity { not_before: now - day, not_after: now + 365 * day });
+    let old = Elsewhere::during(Validity { not_before: now - 300 * day, not_after: now + 20 * day });
+    let mut registrar = Registrar::new(Dice(dice.roll()), young);
+    let mut planner = Planner::new(Dice(dice.roll()), old, now);
     let mut trail = Trail::default();
     let mut early = 0;
 
@@ -136,6 +163,8 @@ async fn two_hundred_kills_lose_no_acknowledged_write_leave_none_half_done_and_n
             .collect();
         let operating = tokio::spawn(operator.work(server.https(), server.admin(), shared.clone()));
         let keeping = tokio::spawn(keeper.work(server.https(), shared.clone()));
+        let registering = tokio::spawn(registrar.work(server.https(), shared.clone()));
+        let planning = tokio::spawn(planner.work(server.https(), shared.clone()));
         drop(shared);
         let enough = 4 + dice.below(28);
         for _ in 0..enough {
@@ -149,11 +178,22 @@ async fn two_hundred_kills_lose_no_acknowledged_write_leave_none_half_done_and_n
         }
         operator = operating.await.expect("the operator saw something wrong");
         keeper = keeping.await.expect("the keeper of keys saw something wrong");
+        registrar = registering.await.expect("the registrar of certificates saw something wrong");
+        planner = planning.await.expect("the planner saw something wrong");
 
-        // Sometimes the recovery is killed too, as early or late as it happens.
-        if dice.below(8) == 0 {
-            early += 1;
-            installation.serve_and_die(Duration::from_millis(dice.below(150))).await;
+        // Sometimes the recovery is killed too, as early or late as it happens, or the job that does what is due.
+        match dice.below(8) {
+            0 => {
+                early += 1;
+                installation.serve_and_die(Duration::from_millis(dice.below(150))).await;
+            }
+            1 => {
+                early += 1;
+                let busy = installation.serve(&[]).await;
+                tokio::time::sleep(Duration::from_micros(dice.below(15_000))).await;
+                busy.kill();
+            }
+            _ => {}
         }
         if kill.is_multiple_of(INVENTORY_EVERY) {
             installation.verify_audit();
@@ -161,9 +201,17 @@ async fn two_hundred_kills_lose_no_acknowledged_write_leave_none_half_done_and_n
 
         // What is true now?
         server = installation.serve(&[]).await;
-        trail.read_on(&mut server.admin()).await;
         let (silent, _) = mpsc::unbounded_channel();
         let shared = round(&server, kill, silent).await;
+        // First whatever the job still does, so that the log has come to rest.
+        let certificates = tokio::spawn(registrar.settle(server.https(), shared.clone()));
+        let due = tokio::spawn(planner.settle(server.https(), shared.clone()));
+        let (kept, of_certificates) = certificates.await.expect("what the registrar was told is not true");
+        registrar = kept;
+        let (kept, of_due) = due.await.expect("what the planner was told is not true");
+        planner = kept;
+        trail.read_on(&mut server.admin()).await;
+        of_certificates.iter().chain(&of_due).for_each(|settled| trail.must_agree(settled));
         let checks: Vec<_> = workers
             .drain(..)
             .map(|worker| tokio::spawn(worker.settle(server.https(), shared.clone())))
@@ -181,7 +229,8 @@ async fn two_hundred_kills_lose_no_acknowledged_write_leave_none_half_done_and_n
         settled.iter().for_each(|settled| trail.must_agree(settled));
         keeper = kept;
         let seen = workers.iter_mut().flat_map(|worker| worker.seen.drain(..));
-        for seen in seen.chain(operator.seen.drain(..)).chain(keeper.seen.drain(..)) {
+        let seen = seen.chain(operator.seen.drain(..)).chain(keeper.seen.drain(..));
+        for seen in seen.chain(registrar.seen.drain(..)).chain(planner.seen.drain(..)) {
             trail.must_know(&seen);
         }
         if kill.is_multiple_of(INVENTORY_EVERY) || kill == kills {
@@ -192,6 +241,8 @@ async fn two_hundred_kills_lose_no_acknowledged_write_leave_none_half_done_and_n
             for check in checks {
                 workers.push(check.await.expect("something acknowledged earlier is gone"));
             }
+            registrar = registrar.take_inventory(server.https(), shared.clone()).await;
+            planner = planner.take_inventory(server.https(), shared.clone()).await;
             println!("{kill} kills after {:?}: {} audit entries", began.elapsed(), trail.entries());
         }
     }
@@ -203,18 +254,23 @@ async fn two_hundred_kills_lose_no_acknowledged_write_leave_none_half_done_and_n
     println!("{}", verified.trim());
     let sum = |count: fn(&Worker) -> u64| workers.iter().map(count).sum::<u64>();
     println!(
-        "{kills} kills under load and {early} during recovery in {:?}: {} changes of secrets, {} of role assignments and {} of \
-         keys acknowledged, {} values read, {} digests signed, {} answers checked against the log; of the requests without an answer {} had \
+        "{kills} kills under load and {early} during recovery in {:?}: {} changes of secrets, {} of role assignments, {} of \
+         keys and {} of certificates acknowledged, {} operations ended, {} values read, {} digests signed, {} keys rotated and {} certificates \
+         renewed because they were due, {} answers checked against the log; of the requests without an answer {} had \
          happened and {} had not; {} announcements were recorded as lost, to a kill or to another change",
         began.elapsed(),
         sum(|worker| worker.acknowledged),
         operator.acknowledged,
         keeper.acknowledged,
+        registrar.acknowledged,
+        registrar.ended,
         sum(|worker| worker.read),
         keeper.signatures,
+        planner.keys,
+        planner.certificates,
         trail.known(),
-        sum(|worker| worker.happened) + operator.happened + keeper.happened,
-        sum(|worker| worker.vanished) + operator.vanished + keeper.vanished,
+        sum(|worker| worker.happened) + operator.happened + keeper.happened + registrar.happened,
+        sum(|worker| worker.vanished) + operator.vanished + keeper.vanished + registrar.vanished,
         trail.lost(),
     );
 }

@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use vouchsafe_testkit::running::{Answer, Client};
 
+use crate::asking::{get, list};
 use crate::{Dice, Round, Seen};
 
 /// Names per client and generation; a generation keeps lists of versions short.
@@ -218,21 +219,11 @@ impl Worker {
         (self, settled)
     }
 
-    async fn get(&mut self, client: &mut Client, round: &Round, path: &str) -> Option<Value> {
-        let answer = client.request(Method::GET, &round.vault, path, Some(&round.vault_token), None).await;
-        let answer = answer.expect("the server answers after its recovery");
-        match answer.status {
-            StatusCode::OK => Some(answer.json()),
-            StatusCode::NOT_FOUND => None,
-            status => panic!("{path}: {status}: {}", answer.text()),
-        }
-    }
-
     /// Everything the server says about a secret: the current version with its value, every version in the list, and
     /// whether it is deleted; the values of the other versions are the inventory's.
-    async fn observe(&mut self, client: &mut Client, round: &Round, name: &str) -> Option<Secret> {
-        let live = self.get(client, round, &format!("/secrets/{name}")).await;
-        let deleted = self.get(client, round, &format!("/deletedsecrets/{name}")).await;
+    async fn observe(&self, client: &mut Client, round: &Round, name: &str) -> Option<Secret> {
+        let live = get(client, round, &format!("/secrets/{name}")).await;
+        let deleted = get(client, round, &format!("/deletedsecrets/{name}")).await;
         let known = self.secrets.get(name).map(|(secret, _)| secret.versions.clone()).unwrap_or_default();
         let (head, is_deleted) = match (&live, &deleted) {
             (None, None) => return None,
@@ -246,23 +237,15 @@ impl Worker {
             // The versions of a deleted secret cannot be listed; they are looked at when it is live again.
             versions.clone_from(&known);
         } else {
-            let mut path = Some(format!("/secrets/{name}/versions"));
-            while let Some(next) = path {
-                let page = self.get(client, round, &next).await.expect("a live secret has versions");
-                for item in page["value"].as_array().into_iter().flatten() {
-                    let id = version_of(item);
-                    let value = match live.as_ref().filter(|_| id == current) {
-                        Some(live) => live["value"].as_str().expect("a live secret has a value").to_owned(),
-                        // An unknown version stands out by having no value.
-                        None => known.get(&id).map(|version| version.value.clone()).unwrap_or_default(),
-                    };
-                    let content_type = item["contentType"].as_str().unwrap_or_default().to_owned();
-                    versions.insert(id, Version { value, content_type });
-                }
-                path = page["nextLink"].as_str().map(|link| {
-                    let rest = link.strip_prefix("https://").unwrap_or(link);
-                    rest.split_once('/').map_or(String::new(), |(_, path)| format!("/{path}"))
-                });
+            for item in list(client, round, format!("/secrets/{name}/versions")).await {
+                let id = version_of(&item);
+                let value = match live.as_ref().filter(|_| id == current) {
+                    Some(live) => live["value"].as_str().expect("a live secret has a value").to_owned(),
+                    // An unknown version stands out by having no value.
+                    None => known.get(&id).map(|version| version.value.clone()).unwrap_or_default(),
+                };
+                let content_type = item["contentType"].as_str().unwrap_or_default().to_owned();
+                versions.insert(id, Version { value, content_type });
             }
         }
         // The head and the record of the current version are two records: they must tell the same.
@@ -277,12 +260,12 @@ impl Worker {
             self.secrets.iter().map(|(name, (secret, _))| (name.clone(), secret.clone())).collect();
         for (name, secret) in all {
             if secret.deleted {
-                let deleted = self.get(&mut client, &round, &format!("/deletedsecrets/{name}")).await;
+                let deleted = get(&mut client, &round, &format!("/deletedsecrets/{name}")).await;
                 assert_eq!(deleted.map(|deleted| version_of(&deleted)), Some(secret.current), "{name}");
                 continue;
             }
             for (version, expected) in &secret.versions {
-                let read = self.get(&mut client, &round, &format!("/secrets/{name}/{version}")).await;
+                let read = get(&mut client, &round, &format!("/secrets/{name}/{version}")).await;
                 let read = read.unwrap_or_else(|| panic!("the version {name}/{version} is gone"));
                 assert_eq!(read["value"], expected.value, "{name}/{version}");
                 assert_eq!(read["contentType"], expected.content_type, "{name}/{version}");

@@ -1,6 +1,7 @@
 //! What the audit log says after each start.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
 
 use http::Method;
 use vouchsafe_testkit::running::Client;
@@ -8,6 +9,10 @@ use vouchsafe_wire::admin::{AuditTail, Outcome, Phase};
 
 use crate::Seen;
 use crate::secrets::Settled;
+
+/// How long a job that announced a change may take for it. Far more than it needs.
+const PATIENCE: Duration = Duration::from_secs(20);
+const GLANCE: Duration = Duration::from_millis(5);
 
 /// The log as far as it was read; only entries that survived a kill are ever in here.
 #[derive(Default)]
@@ -23,8 +28,19 @@ pub struct Trail {
 }
 
 impl Trail {
-    /// Reads what is new, and insists that every announced change has an outcome now.
+    /// Reads what is new, and insists that every announced change has an outcome: what a kill cut off since the next
+    /// start, what the job of this server announced as soon as it is done.
     pub async fn read_on(&mut self, admin: &mut Client) {
+        let deadline = Instant::now() + PATIENCE;
+        self.read(admin).await;
+        while !self.open.is_empty() {
+            assert!(Instant::now() < deadline, "announced changes without an outcome: {:?}", self.open);
+            tokio::time::sleep(GLANCE).await;
+            self.read(admin).await;
+        }
+    }
+
+    async fn read(&mut self, admin: &mut Client) {
         loop {
             let path = format!("/admin/v1/audit?limit=1000&from={}", self.next);
             let answer = admin.request(Method::GET, "vouchsafe", &path, None, None).await.unwrap();
@@ -54,7 +70,6 @@ impl Trail {
                 }
             }
         }
-        assert!(self.open.is_empty(), "announced changes without an outcome after recovery: {:?}", self.open);
     }
 
     /// An answer that a client saw has its entry; one that reported a change, an entry that says it was done.
