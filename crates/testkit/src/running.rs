@@ -115,6 +115,12 @@ impl Installation {
 
     /// Serves the deployment on a free port, with variables of the environment.
     pub async fn serve(&self, environment: &[(&str, &str)]) -> RunningServer {
+        let served = self.serve_or_refuse(environment).await;
+        served.unwrap_or_else(|said| panic!("the server ended before it was ready:\n{said}"))
+    }
+
+    /// The same where the deployment may be one that is not opened: then what the program says of it comes back.
+    pub async fn serve_or_refuse(&self, environment: &[(&str, &str)]) -> Result<RunningServer, String> {
         let data = self.data();
         let (serve, option) = (OsStr::new("serve"), OsStr::new("--data"));
         let arguments = [serve, option, data.as_os_str(), OsStr::new("--listen"), OsStr::new("127.0.0.1:0")];
@@ -122,11 +128,13 @@ impl Installation {
         let socket = data.join("admin/admin.sock");
         let deadline = Instant::now() + PATIENCE;
         loop {
-            process.must_live();
+            if let Ok(Some(_)) = process.child.try_wait() {
+                return Err(process.stderr());
+            }
             if let Ok(status) = status(&socket).await
                 && status.ready
             {
-                return RunningServer { process, endpoints: status.endpoints };
+                return Ok(RunningServer { process, endpoints: status.endpoints });
             }
             process.must_hurry(deadline);
             tokio::time::sleep(GLANCE).await;

@@ -90,6 +90,9 @@ impl Trail {
     }
 
     /// After a crash: appends the outcome of every announced change that has none, as the store knows it.
+    ///
+    /// SECURITY: an outcome is appended after its commit is durable. A store that does not know of a change that the
+    /// log calls done is older than the log: somebody put it back, and with it whatever was revoked or deleted since.
     pub async fn recover(&self, store: &dyn Store, now: Timestamp) -> Result<usize, Fault> {
         let settled = store.settled().await?;
         let happened: BTreeSet<Position> = store.announced_since(settled).await?.into_iter().collect();
@@ -104,7 +107,18 @@ impl Trail {
                     .ok_or_else(|| Fault::Broken(format!("audit entry {} cannot be read", position.0)))?;
                 match (entry.phase, entry.intent) {
                     (Phase::Intent, _) => drop(open.insert(position, entry)),
-                    (Phase::Outcome, Some(intent)) => drop(open.remove(&Position(intent))),
+                    (Phase::Outcome, Some(intent)) => {
+                        let intent = Position(intent);
+                        let is_done = entry.outcome == Some(Outcome::Done);
+                        if is_done && intent >= settled && !happened.contains(&intent) {
+                            return Err(Fault::Broken(format!(
+                                "rollback suspected: the audit log says that the change of entry {} was done, and the \
+                                 store does not know of it; put store and log of the same moment back",
+                                intent.0
+                            )));
+                        }
+                        open.remove(&intent);
+                    }
                     _ => {}
                 }
             }
