@@ -104,6 +104,12 @@ pub const CONTACTS_MAX: usize = 32;
 pub const ORDER_BYTES_MAX: usize = 4 * 1024;
 /// The longest that an outside issuer can make us wait before it is asked again.
 pub const ISSUER_POLL_MAX: Duration = Duration::from_secs(86_400);
+/// How long an operation may wait for an outside issuer before it fails.
+pub const ORDER_AGE_MAX: Duration = Duration::from_secs(7 * 86_400);
+/// How much longer an operation waits each time, as a part of its age, for an issuer that does not answer.
+pub const ISSUER_PATIENCE_PART: u32 = 8;
+/// What an outside issuer's adapter may have kept of an account.
+pub const REGISTRATION_BYTES_MAX: usize = 4 * 1024;
 /// How long after a failure a renewal is tried again.
 pub const RENEWAL_RETRY: Duration = Duration::from_secs(6 * 3_600);
 /// The text of a failure that is kept with a pending certificate.

@@ -93,6 +93,7 @@ records! {
         #[prost(uint64, tag = "9")] created: u64,
         #[prost(uint64, tag = "10")] updated: u64,
         #[prost(bytes = "vec", optional, tag = "11")] authority: Option<Vec<u8>>,
+        #[prost(bytes = "vec", optional, tag = "12")] registration: Option<Vec<u8>>,
     }
     /// Somebody who is told about certificates.
     Contact {

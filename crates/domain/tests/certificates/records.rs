@@ -159,7 +159,9 @@ fn every_record_of_certificates_is_written_as_its_golden_sample_and_read_as_what
         created: 1,
         updated: 2,
         authority: Some(vec![1; 16]),
+        registration: None,
     };
+    let registered = stored::CertificateIssuer { registration: Some(vec![7; 3]), ..issuer.clone() };
     let authority = stored::CertificateAuthority {
         id: vec![1; 16],
         issuer: "Ours".to_owned(),
@@ -182,6 +184,7 @@ fn every_record_of_certificates_is_written_as_its_golden_sample_and_read_as_what
         reason: 1,
     };
     sample("issuer", &issuer.encode_to_vec(), issuer.encode_to_vec());
+    sample("issuer-registered", &registered.encode_to_vec(), registered.encode_to_vec());
     sample("authority", &authority.encode_to_vec(), authority.encode_to_vec());
     sample("issued", &issued.encode_to_vec(), issued.encode_to_vec());
     golden::check(GOLDEN, &lines);

@@ -9,7 +9,7 @@ use vouchsafe_crypto::{Reason, SecretBytes};
 
 use super::complete::NewVersion;
 use super::create::{Standing, own_entry};
-use super::issuer::{Provider, StoredIssuer};
+use super::issuer::Provider;
 use super::pending::{NextStep, PendingCertificate, PendingStatus};
 use super::{Certificates, PENDING_KEY, copied, signing};
 use crate::access::action::{Action, CreateCertificate};
@@ -17,9 +17,7 @@ use crate::error::Fault;
 use crate::ids::ObjectName;
 use crate::limits;
 use crate::platform::{Context, Platform};
-use crate::ports::CertificateIssuer;
 use crate::ports::hsm::{HeldKey, KeyRef};
-use crate::ports::issuer::{CertificateOrder, IssuerAccount, IssuerError, OrderProgress};
 use crate::ports::store::{Commit, Expect, Kind, Revision};
 use crate::resource::Vault;
 use crate::resource::scope::Scope;
@@ -35,7 +33,7 @@ pub(super) struct Waiting {
 }
 
 /// What a step came to.
-enum Progress {
+pub(super) enum Progress {
     /// The operation is as it was, or ended without a version.
     Moved(Box<PendingCertificate>),
     /// There is a certificate.
@@ -214,70 +212,12 @@ impl Platform {
                 }
             }
             provider => match self.outside_issuer(provider) {
-                Some(outside) => self.ask_outside(context, outside, &issuer, pending).await,
+                Some(outside) => self.ask_outside(context, vault, place, outside, &issuer, pending).await,
                 None => {
                     failed("IssuerUnusable", "the issuer's provider is not connected with this deployment")
                 }
             },
         }
-    }
-
-    async fn ask_outside(
-        &self,
-        context: &Context,
-        outside: &dyn CertificateIssuer,
-        issuer: &StoredIssuer,
-        pending: &PendingCertificate,
-    ) -> Result<Progress, Error> {
-        let account =
-            IssuerAccount { account: issuer.issuer.account.as_deref(), password: issuer.password.as_ref() };
-        let order = CertificateOrder {
-            request: pending.request,
-            csr: &pending.csr,
-            dns_names: &pending.policy.x509.sans.dns,
-            certificate_type: pending.policy.issuer.certificate_type.as_deref(),
-        };
-        let answer = match &pending.order {
-            None => outside.submit(&account, &order).await,
-            Some(reference) => outside.poll(&account, &order, reference).await,
-        };
-        let again = |seconds: u32| {
-            let wait = std::time::Duration::from_secs(u64::from(seconds.max(1)));
-            Some(context.now.plus(wait.min(limits::ISSUER_POLL_MAX)))
-        };
-        let moved = match answer {
-            Ok(OrderProgress::Issued(chain)) => match order_chain(&chain, &pending.csr) {
-                Ok(chain) => return Ok(Progress::Issued { chain, authority: None }),
-                Err(why) => pending.failed("WrongCertificate", &why, context.now),
-            },
-            Ok(OrderProgress::Waiting { reference, retry_after_seconds })
-                if reference.len() <= limits::ORDER_BYTES_MAX =>
-            {
-                let next_poll = again(retry_after_seconds);
-                PendingCertificate {
-                    order: Some(reference),
-                    next_poll,
-                    updated: context.now,
-                    ..pending.clone()
-                }
-            }
-            Ok(OrderProgress::Waiting { .. }) => {
-                pending.failed("WrongAnswer", "the issuer's answer is too long", context.now)
-            }
-            Err(IssuerError::Refused(why)) => pending.failed("RequestRefused", &why, context.now),
-            Err(IssuerError::Unavailable { retry_after_seconds }) => {
-                PendingCertificate { next_poll: again(retry_after_seconds), ..pending.clone() }
-            }
-        };
-        Ok(Progress::Moved(Box::new(moved)))
-    }
-
-    /// The outside issuer of a provider, if one is connected.
-    pub(super) fn outside_issuer(&self, provider: Provider) -> Option<&dyn CertificateIssuer> {
-        let named = |issuer: &&std::sync::Arc<dyn CertificateIssuer>| {
-            issuer.provider().eq_ignore_ascii_case(provider.as_str())
-        };
-        self.certificate_issuers.iter().find(named).map(|issuer| &**issuer)
     }
 
     pub(super) fn new_version(
@@ -303,14 +243,6 @@ impl Platform {
             authority: authority.map(|ledger| ledger.authority),
         })
     }
-}
-
-/// The chain that an issuer gave, if it is one for the request.
-fn order_chain(chain: &[Vec<u8>], csr: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-    let csr = parse_csr(csr).map_err(|refused| refused.to_string())?;
-    super::merge::arranged(chain.to_vec(), csr.spki_der(), false)
-        .map(|(chain, _)| chain)
-        .map_err(|error| error.to_string())
 }
 
 fn put_pending(

@@ -181,7 +181,11 @@ impl Platform {
         }
         match issuer.provider {
             Provider::Vouchsafe => Ok(Some(found.noun)),
-            provider if self.outside_issuer(provider).is_some() => Ok(Some(found.noun)),
+            provider if self.outside_issuer(provider).is_some() => {
+                let names = super::outside::order_names(policy).map_err(Error::BadParameter)?;
+                self.provider_accepts(&found.noun, &names)?;
+                Ok(Some(found.noun))
+            }
             _ => unusable("has a provider that this deployment is not connected with"),
         }
     }

@@ -1,6 +1,6 @@
 //! Certificate issuers and contacts of a vault (wire.md §7.3, `IssuerBundle` and `Contacts` of the 7.4 API).
 
-use vouchsafe_crypto::{Reason, SecretString};
+use vouchsafe_crypto::{Reason, SecretBytes, SecretString};
 
 use crate::ids::Malformed;
 use crate::limits;
@@ -143,6 +143,8 @@ pub struct Issuer {
 pub(super) struct StoredIssuer {
     pub issuer: Issuer,
     pub password: Option<SecretString>,
+    /// What the adapter needs to be known again at the provider; the adapter made it and reads it, nobody else.
+    pub registration: Option<SecretBytes>,
 }
 
 /// What a caller says of an issuer; what is not mentioned stays, or gets its default.
@@ -193,7 +195,12 @@ impl IssuerPatch {
         if password.is_some_and(|text| text.expose(Reason::Record).len() > limits::ISSUER_TEXT_BYTES_MAX) {
             return Err(format!("the password is longer than {} bytes", limits::ISSUER_TEXT_BYTES_MAX));
         }
-        Ok(StoredIssuer { issuer, password: password.map(copied) })
+        // An account belongs to where and with what it was made. Whoever gives the password again, even the same, wants a
+        // new one.
+        let same = old.is_some_and(|old| (old.provider, &old.account) == (issuer.provider, &issuer.account));
+        let kept = before.filter(|_| same && self.password.is_none());
+        let registration = kept.and_then(|stored| stored.registration.as_ref()).map(super::copied);
+        Ok(StoredIssuer { issuer, password: password.map(copied), registration })
     }
 }
 
@@ -286,10 +293,12 @@ impl Encode for StoredIssuer {
             created: issuer.created.millis(),
             updated: issuer.updated.millis(),
             authority: issuer.authority.map(|id| id.0.as_bytes().to_vec()),
+            registration: self.registration.as_ref().map(|kept| kept.expose(Reason::Record).to_vec()),
         };
         let encoded = record::encode(&stored);
-        // The encoder needed plain text: wipe it through the type that does so.
+        // The encoder needed plain text: wipe it through the types that do so.
         drop(stored.password.take().map(SecretString::new));
+        drop(stored.registration.take().map(SecretBytes::new));
         encoded
     }
 }
@@ -315,7 +324,11 @@ impl Decode for StoredIssuer {
             updated: Timestamp::from_millis(stored.updated),
             authority: stored.authority.map(|id| record::uuid(&id).map(AuthorityId)).transpose()?,
         };
-        Ok(Self { issuer, password: stored.password.map(SecretString::new) })
+        Ok(Self {
+            issuer,
+            password: stored.password.map(SecretString::new),
+            registration: stored.registration.map(SecretBytes::new),
+        })
     }
 }
 

@@ -68,6 +68,7 @@ impl Platform {
             let place = key(admitted.partition(), name);
             let before = self.load::<StoredIssuer>(&place).await?;
             let decided = decide_issuer(name, wanted, before.as_ref(), must_exist, context);
+            let decided = decided.and_then(|stored| self.provider_accepts(&stored, &[]).map(|()| stored));
             let mut stored = match decided {
                 Ok(stored) => stored,
                 Err(error) => return self.record_refusal(entry, error).await,

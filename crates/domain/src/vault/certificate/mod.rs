@@ -22,6 +22,7 @@ mod lifetime;
 mod managed;
 mod merge;
 mod operation;
+mod outside;
 mod pending;
 mod policy;
 mod read;
