@@ -58,6 +58,7 @@ const RULES: [(&str, &[&str], &str); 13] = [
         "to_pkcs8(",
         &[
             "crypto/src/keys/private.rs",
+            "crypto/src/keys/transport.rs",
             "domain/src/token/signing.rs",
             "domain/src/vault/certificate/managed.rs",
         ],

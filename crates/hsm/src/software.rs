@@ -114,7 +114,12 @@ impl Hsm for SoftwareKeys {
         let (wrapping_key, inner) = (wrapping_key.to_vec(), inner.to_vec());
         self.with_key(exchange, move |exchange| {
             let parts = CiphertextParts::of(&wrapping_key);
-            let wrapping_key = exchange.decrypt(EncryptionAlgorithm::RsaOaep, &parts).map_err(undecrypted)?;
+            // The same words as for the second step, so that they do not tell where a padding was wrong.
+            let wrapping_key = exchange.decrypt(EncryptionAlgorithm::RsaOaep, &parts);
+            let wrapping_key = wrapping_key.map_err(|error| match undecrypted(error) {
+                HsmError::Refused(_) => HsmError::Refused("the wrapped key could not be unwrapped"),
+                other => other,
+            })?;
             let inner = wrapped::unwrap(&wrapping_key, &inner)?;
             let key = if spec.family() == KeyFamily::Oct {
                 PrivateKey::from_material(spec, &inner).map_err(|_| ImportRefused::Malformed)

@@ -280,6 +280,7 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
         telemetry: telemetry.clone(),
         readiness: readiness.clone(),
         endpoints: endpoints.clone(),
+        names: names.clone(),
         started_at: now.rfc3339(),
         rekeying: Some(rekeying),
     });

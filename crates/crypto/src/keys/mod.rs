@@ -15,6 +15,7 @@ mod public;
 mod rsa;
 mod spec;
 mod symmetric;
+pub mod transport;
 mod weakness;
 
 pub use algorithm::{EncryptionAlgorithm, SignatureAlgorithm};
@@ -23,6 +24,7 @@ pub use import::ImportedKey;
 pub use private::PrivateKey;
 pub use public::PublicKey;
 pub use spec::{KeyFamily, KeySpec};
+pub use transport::{TransportAlgorithm, wrap_for};
 
 /// How many bytes tell a key from another.
 pub const CHECK_VALUE_BYTES: usize = 8;

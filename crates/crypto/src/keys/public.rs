@@ -98,6 +98,17 @@ impl PublicKey {
         }
     }
 
+    /// Reads one block of PEM (RFC 7468): `PUBLIC KEY`.
+    pub fn from_pem(pem: &str) -> Result<Self, Malformed> {
+        if pem.len() > 2 * SPKI_BYTES_MAX {
+            return Err(Malformed);
+        }
+        match der::pem::decode_vec(pem.trim().as_bytes()) {
+            Ok(("PUBLIC KEY", der)) => Self::from_spki_der(&der),
+            _ => Err(Malformed),
+        }
+    }
+
     /// Writes a SubjectPublicKeyInfo in DER.
     pub fn spki_der(&self) -> Vec<u8> {
         let curve;
@@ -177,6 +188,22 @@ impl PublicKey {
         .map_err(|_| Misuse::Failed)?;
         value.truncate(written);
         Ok(Encrypted { value, iv: None, tag: None, aad: None })
+    }
+
+    /// Encrypts a key that is to be used once with RSA-OAEP and a hash that the caller names.
+    pub(super) fn encrypt_oaep(
+        &self,
+        algorithm: &'static OaepAlgorithm,
+        plaintext: &[u8],
+    ) -> Result<Vec<u8>, Misuse> {
+        let Self::Rsa { n, e } = self else { return Err(Misuse::Algorithm) };
+        self.check_rsa()?;
+        let key: PublicEncryptingKey = RsaPublicKeyComponents { n, e }.try_into().map_err(|_| Misuse::Key)?;
+        let mut value = vec![0; n.len()];
+        let written = OaepPublicEncryptingKey::new(key)
+            .and_then(|key| key.encrypt(algorithm, plaintext, &mut value, None).map(|written| written.len()));
+        value.truncate(written.map_err(|_| Misuse::Failed)?);
+        Ok(value)
     }
 
     /// SEC 1 §2.3.3, uncompressed; nothing for RSA.

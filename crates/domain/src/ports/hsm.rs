@@ -149,6 +149,36 @@ impl ByokBlob {
             _ => Err(HsmError::Refused("the wrapped key does not have the layout of CKM_RSA_AES_KEY_WRAP")),
         }
     }
+
+    /// What kind of key must be in there, as far as its wrapped length tells: nothing else says how long an RSA or a
+    /// symmetric key is. The holder proves it once the key is unwrapped.
+    pub fn spec(&self, exchange: KeySpec, kind: WrappedKind) -> Result<KeySpec, HsmError> {
+        // AES-KWP fills up to whole blocks and adds one (RFC 5649 §4.1).
+        let clear_bytes = self.split(exchange)?.1.len() - 8;
+        let spec = match (kind, clear_bytes) {
+            (WrappedKind::Ec(curve), _) => Some(curve),
+            (WrappedKind::Oct, 16) => Some(KeySpec::Oct128),
+            (WrappedKind::Oct, 24) => Some(KeySpec::Oct192),
+            (WrappedKind::Oct, 32) => Some(KeySpec::Oct256),
+            // An RSA key in PKCS #8 is nine numbers: some 1216, 1794 and 2374 bytes, give or take a few.
+            (WrappedKind::Rsa, 1_100..=1_400) => Some(KeySpec::Rsa2048),
+            (WrappedKind::Rsa, 1_650..=1_950) => Some(KeySpec::Rsa3072),
+            (WrappedKind::Rsa, 2_250..=2_550) => Some(KeySpec::Rsa4096),
+            _ => None,
+        };
+        spec.ok_or(HsmError::Refused("the wrapped key has the length of no key of that kind"))
+    }
+}
+
+/// What whoever brings a wrapped key says it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WrappedKind {
+    /// An RSA key in PKCS #8.
+    Rsa,
+    /// A key on this curve in PKCS #8.
+    Ec(KeySpec),
+    /// The bytes of a symmetric key.
+    Oct,
 }
 
 /// Why a holder did not do what it was asked.

@@ -233,7 +233,7 @@ fn unwrap<'a>(
 }
 
 impl App {
-    fn caller_of(&self, token: &str) -> Caller {
+    pub fn caller_of(&self, token: &str) -> Caller {
         let (tenant, now) = (self.opened.tenant(self.memory.home), self.opened.clock.now());
         let verified = self.platform().verify_bearer(Some(&tenant), Service::KeyVault, token.as_bytes(), now);
         verified.expect("a caller").1

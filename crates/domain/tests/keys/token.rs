@@ -11,13 +11,19 @@ use vouchsafe_crypto::keys::{
 };
 use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::Fault;
+use vouchsafe_domain::access::built_in;
+use vouchsafe_domain::access::caller::Caller;
 use vouchsafe_domain::audit::{Outcome, Phase};
 use vouchsafe_domain::ports::Log;
-use vouchsafe_domain::ports::hsm::{ByokBlob, HeldKey, Hsm, HsmError, KeyRef};
+use vouchsafe_domain::ports::hsm::{ByokBlob, HeldKey, Hsm, HsmError, KeyRef, WrappedKind};
+use vouchsafe_domain::resource::scope::Scope;
 use vouchsafe_domain::resource::{self, Sku, VaultToPut};
-use vouchsafe_domain::vault::{Error, KeyOperation, KeyToCreate, WrappedKey};
+use vouchsafe_domain::time::Timestamp;
+use vouchsafe_domain::vault::{
+    Error, KeyAttributes, KeyOperation, KeyToCreate, KeyToImport, KeyUpdate, WrappedKey,
+};
 use vouchsafe_testkit::faulty_store::CommitFault;
-use vouchsafe_testkit::world::InMemory;
+use vouchsafe_testkit::world::{InMemory, KEY_VAULT};
 
 use super::{App, object, to_create, vault_name};
 
@@ -357,25 +363,111 @@ async fn a_purge_waits_for_its_token_and_a_restored_copy_keeps_the_key() {
 #[tokio::test]
 async fn a_wrapped_key_is_unwrapped_by_a_key_of_the_token_that_may_do_nothing_else() {
     let (app, token) = with_token(17).await;
-    let exchange =
-        KeyToCreate { spec: KeySpec::Rsa2048, operations: Some(vec![KeyOperation::Import]), ..in_token() };
+    let exchange = exchange_key();
     app.create("exchange", &exchange).await.expect("a key");
-    app.create("soft-exchange", &KeyToCreate { in_token: false, ..exchange }).await.expect("a key");
     app.create("signer", &in_token()).await.expect("a key");
-    let import = async |name: &str, with: &str, wanted: KeyToCreate| {
+    let disabled = KeyAttributes { disabled: true, ..KeyAttributes::default() };
+    app.create("off", &KeyToCreate { attributes: disabled, ..exchange.clone() }).await.expect("a key");
+    let past = Some(Timestamp::from_seconds(1));
+    let expired = KeyAttributes { expires: past, ..KeyAttributes::default() };
+    app.create("late", &KeyToCreate { attributes: expired, ..exchange }).await.expect("a key");
+    let import = async |caller: &Caller, name: &str, with: &str, bytes: usize| {
         let (context, vault, name) = (app.opened.context(), &app.vault.name, object(name));
-        let blob = ByokBlob::new(vec![1; 300]).expect("a blob");
-        let wrapped = WrappedKey { exchange: object(with), version: None, blob };
         let done =
-            app.platform().import_wrapped_key(&context, &app.caller, vault, &name, &wanted, wrapped).await;
+            app.platform().import_wrapped_key(&context, caller, vault, &name, wrapped(with, bytes)).await;
         done.map(|(head, _)| head)
     };
-    let soft = KeyToCreate { in_token: false, ..in_token() };
-    assert!(matches!(import("mine", "exchange", soft).await, Err(Error::BadParameter(_))));
-    assert!(matches!(import("mine", "none", in_token()).await, Err(Error::NotFound(..))));
-    assert!(matches!(import("mine", "soft-exchange", in_token()).await, Err(Error::BadParameter(_))));
-    assert!(matches!(import("mine", "signer", in_token()).await, Err(Error::KeyUnusable(..))));
-    assert_eq!(token.count(), 2);
-    assert!(import("mine", "exchange", in_token()).await.expect("a key").current.in_token);
-    app.sign_with("mine").await.expect("a signature");
+    let mine = async |with: &str, bytes: usize| import(&app.caller, "mine", with, bytes).await;
+    assert!(matches!(mine("none", 256 + 40).await, Err(Error::NotFound(..))));
+    for unfit in ["signer", "off", "late"] {
+        assert!(matches!(mine(unfit, 256 + 40).await, Err(Error::KeyUnusable(..))), "{unfit}");
+    }
+    for bytes in [0, 255, 256, 256 + 16, 256 + 33, 256 + 48, 256 + 1_240] {
+        assert!(matches!(mine("exchange", bytes).await, Err(Error::BadParameter(_))), "{bytes} bytes");
+    }
+    assert_eq!(token.count(), 4, "something that was refused is left in the token");
+    let head = mine("exchange", 256 + 40).await.expect("a key");
+    assert!(head.current.in_token);
+    assert_eq!(head.current.spec, KeySpec::Oct256);
+
+    // The right to import under one name is no right to use the key that unwraps.
+    let (home, vault) = (app.memory.home, &app.vault);
+    let identity = app.opened.put_identity(home, "importer").await;
+    let assign = async |name: &str| {
+        let scope = Scope::vault(vault.subscription, &vault.group, &vault.name);
+        let scope = scope.object("keys", &object(name));
+        app.opened.assign(home, built_in::KEY_VAULT_CRYPTO_OFFICER, identity.principal, scope).await;
+        app.caller_of(&app.opened.token(&identity, KEY_VAULT).await)
+    };
+    let importer = assign("theirs").await;
+    let refused = import(&importer, "theirs", "exchange", 256 + 40).await;
+    assert!(matches!(refused, Err(Error::Denied(_))));
+    let refused = import(&importer, "mine", "exchange", 256 + 40).await;
+    assert!(matches!(refused, Err(Error::Denied(_))));
+    let importer = assign("exchange").await;
+    import(&importer, "theirs", "exchange", 256 + 40).await.expect("a key");
+}
+
+fn exchange_key() -> KeyToCreate {
+    KeyToCreate { spec: KeySpec::Rsa2048, operations: Some(vec![KeyOperation::Import]), ..in_token() }
+}
+
+/// A symmetric key that was wrapped, as far as its length goes.
+fn wrapped(exchange: &str, bytes: usize) -> WrappedKey {
+    WrappedKey {
+        exchange: object(exchange),
+        version: None,
+        kind: WrappedKind::Oct,
+        blob: ByokBlob::new(vec![1; bytes]).expect("a blob"),
+        operations: None,
+        attributes: KeyAttributes::default(),
+        release_policy: None,
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_unwraps_others_is_made_in_the_token_and_stays_what_it_is() {
+    let (app, token) = with_token(18).await;
+    let exchange = exchange_key();
+    let imports = vec![KeyOperation::Import];
+    let both = Some(vec![KeyOperation::Import, KeyOperation::Decrypt]);
+    for (what, wanted) in [
+        ("in software", KeyToCreate { in_token: false, ..exchange.clone() }),
+        ("of another kind", KeyToCreate { spec: KeySpec::P256, ..exchange.clone() }),
+        ("symmetric", KeyToCreate { spec: KeySpec::Oct256, ..exchange.clone() }),
+        ("with another operation", KeyToCreate { operations: both.clone(), ..exchange.clone() }),
+    ] {
+        let made = app.create("exchange", &wanted).await;
+        assert!(matches!(made, Err(Error::BadParameter(_))), "{what}");
+    }
+    let (context, vault, name) = (app.opened.context(), &app.vault.name, object("exchange"));
+    let known = KeyToImport {
+        key: PrivateKey::generate(KeySpec::Rsa2048),
+        in_token: true,
+        operations: Some(imports.clone()),
+        attributes: KeyAttributes::default(),
+        release_policy: None,
+    };
+    let brought = app.platform().import_key(&context, &app.caller, vault, &name, known).await;
+    assert!(matches!(brought, Err(Error::BadParameter(_))), "whoever brought it has it");
+    assert_eq!(token.count(), 0);
+    app.create("exchange", &exchange).await.expect("a key");
+    let rsa = KeyToCreate { operations: None, ..exchange };
+    app.create("usual", &rsa).await.expect("a key");
+    for (name, operations, good) in [
+        ("exchange", Some(vec![KeyOperation::Decrypt]), false),
+        ("exchange", both.clone(), false),
+        ("exchange", Some(Vec::new()), false),
+        ("exchange", Some(imports.clone()), true),
+        ("exchange", None, true),
+        ("usual", Some(imports), false),
+        ("usual", both, false),
+        ("usual", Some(vec![KeyOperation::Decrypt]), true),
+    ] {
+        let update =
+            KeyUpdate { operations: operations.clone(), disabled: Some(true), ..KeyUpdate::default() };
+        let done =
+            app.platform().update_key(&context, &app.caller, vault, &object(name), None, &update).await;
+        assert_eq!(done.is_ok(), good, "{name} {operations:?}");
+    }
 }

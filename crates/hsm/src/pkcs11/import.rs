@@ -5,6 +5,7 @@
 //! §2.1.21) is unwrapped inside in two steps: first the AES key with the exchange key, then the key with the AES key.
 //! Neither of the two is ever in our memory.
 
+use cryptoki::error::Error;
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
 use vouchsafe_crypto::keys::{KeyFamily, KeySpec, PrivateKey, PublicKey};
@@ -45,7 +46,7 @@ impl TokenConnection {
             let wrapping = token
                 .session
                 .unwrap_key(&oaep_sha1(), exchange, wrapping_key, &wrapping_template())
-                .map_err(|error| token.judge_error(error))?;
+                .map_err(|error| token.not_unwrapped(error))?;
             let held = token.unwrap_in(spec, wrapping, inner, |token, handle| match spec.family() {
                 KeyFamily::Oct => Ok(None),
                 KeyFamily::Rsa => token.read_public(spec, handle).map(Some),
@@ -60,6 +61,16 @@ impl TokenConnection {
             token.discard(wrapping);
             held
         })
+    }
+
+    /// One answer for every step, so that it does not tell where a padding was wrong.
+    fn not_unwrapped(&self, error: Error) -> Fault {
+        match self.judge_error(error) {
+            Fault::Answer(HsmError::Refused(_)) => {
+                Fault::Answer(HsmError::Refused("the wrapped key could not be unwrapped"))
+            }
+            other => other,
+        }
     }
 
     fn require_key_wrap(&self) -> Result<(), Fault> {
@@ -93,12 +104,7 @@ impl TokenConnection {
         // Not as strict as for keys that are made: SoftHSM refuses that here, and leaves an empty object behind.
         let template = private_template(spec, id, false);
         let unwrapped = self.session.unwrap_key(&Mechanism::AesKeyWrapPad, wrapping, inner, &template);
-        let handle = unwrapped.map_err(|error| match self.judge_error(error) {
-            Fault::Answer(HsmError::Refused(_)) => {
-                Fault::Answer(HsmError::Refused("the wrapped key could not be unwrapped"))
-            }
-            other => other,
-        })?;
+        let handle = unwrapped.map_err(|error| self.not_unwrapped(error))?;
         let held = self.take_in(spec, id, handle, Origin::Elsewhere, |token| public(token, handle));
         // What was unwrapped is not what the caller said it was.
         held.map_err(|error| match error {

@@ -11,7 +11,7 @@ use vouchsafe_domain::{Context, Platform};
 use vouchsafe_wire::admin::Endpoints;
 use vouchsafe_wire::challenge;
 
-use super::plane::Address;
+use super::plane::{Address, Names};
 use super::problem::{Class, Problem};
 use super::reply::Reply;
 use super::route::{Guard, Plane};
@@ -33,6 +33,8 @@ pub struct App {
     pub readiness: Arc<Readiness>,
     /// Where everything is.
     pub endpoints: Endpoints,
+    /// The names that are ours.
+    pub names: Names,
     /// When the process started, for people.
     pub started_at: String,
     /// New keys for tenants and vaults; absent where the store has none.

@@ -221,6 +221,12 @@ impl Names {
         }
     }
 
+    /// The vault that an authority - host and port, as an identifier has them - is a name of.
+    pub fn vault_of(&self, authority: &str) -> Option<VaultName> {
+        let origin = parse_authority(authority.as_bytes()).ok()?;
+        self.by_host(origin, "").ok()?.vault.map(|vault| vault.name)
+    }
+
     fn ours(&self, plane: Plane) -> Address {
         let origin = Origin::new(self.primary.clone(), None);
         let login = origin.clone();

@@ -151,6 +151,13 @@ impl InProcess {
             admin_socket: String::new(),
             data: String::new(),
         };
+        let host = |raw| Host::parse(raw).expect("a host");
+        let names = Names {
+            primary: host("localhost"),
+            others: vec![host("127.0.0.1")],
+            vault_suffix: host("vault.localhost"),
+            capture: false,
+        };
         let app = Arc::new(App {
             platform: opened.platform.clone(),
             log: Arc::new(NoFacts),
@@ -158,19 +165,14 @@ impl InProcess {
             telemetry: telemetry.clone(),
             readiness: readiness.clone(),
             endpoints,
+            names: names.clone(),
             started_at: String::new(),
             rekeying: None,
         });
-        let host = |raw| Host::parse(raw).expect("a host");
         let service = Service::new(Parts {
             app,
             table: Table::new(routes()).expect("a table"),
-            names: Names {
-                primary: host("localhost"),
-                others: vec![host("127.0.0.1")],
-                vault_suffix: host("vault.localhost"),
-                capture: false,
-            },
+            names,
             before_route: Some(before_route),
             before_handler: Some(before_handler),
             limits: Limits::default(),

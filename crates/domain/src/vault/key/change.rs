@@ -13,7 +13,7 @@ use crate::access::caller::Caller;
 use crate::audit::{Intent, Outcome};
 use crate::ids::{ObjectName, ObjectVersion, VaultName};
 use crate::platform::{Context, Platform};
-use crate::ports::hsm::{ByokBlob, HeldKey, KeyRef};
+use crate::ports::hsm::{ByokBlob, HeldKey, KeyRef, WrappedKind};
 use crate::ports::store::{Commit, Expect, Revision};
 use crate::record::Encode;
 use crate::resource::Vault;
@@ -51,14 +51,22 @@ pub struct KeyToImport {
     pub release_policy: Option<ReleasePolicy>,
 }
 
-/// A key that was made elsewhere and wrapped for a key of the token ("bring your own key").
+/// A key that was made elsewhere and wrapped for a key of the token ("bring your own key"), as it is to be.
 pub struct WrappedKey {
     /// The key that unwraps it.
     pub exchange: ObjectName,
     /// The version of that key, the current one if none is named.
     pub version: Option<ObjectVersion>,
+    /// What kind of key it is.
+    pub kind: WrappedKind,
     /// The wrapped key.
     pub blob: ByokBlob,
+    /// What it may be used for; what its kind usually is, if absent.
+    pub operations: Option<Vec<KeyOperation>>,
+    /// The rest.
+    pub attributes: KeyAttributes,
+    /// To whom it may be released.
+    pub release_policy: Option<ReleasePolicy>,
 }
 
 /// What an update mentions; the rest stays.
@@ -91,6 +99,8 @@ pub(super) struct Wanted {
 /// Where the key of a new version comes from, and what a holder made of it already.
 pub(super) struct Source {
     origin: Origin,
+    /// Whether nobody outside ever had it.
+    ours: bool,
     made: Option<HeldKey>,
 }
 
@@ -107,7 +117,12 @@ enum Origin {
 impl Source {
     /// The holder is to make it.
     pub(super) fn new() -> Self {
-        Self { origin: Origin::Holder, made: None }
+        Self { origin: Origin::Holder, ours: true, made: None }
+    }
+
+    /// It comes from somebody.
+    fn brought(origin: Origin) -> Self {
+        Self { origin, ours: false, made: None }
     }
 
     /// What was made and did not get into the store.
@@ -153,45 +168,47 @@ impl Platform {
     ) -> Result<(KeyHead, Arc<Vault>), Error> {
         let KeyToImport { key, in_token, operations, attributes, release_policy } = wanted;
         let wanted = KeyToCreate { spec: key.spec(), in_token, operations, attributes, release_policy };
-        let source = Source { origin: Origin::Plain(Box::new(key)), made: None };
+        let source = Source::brought(Origin::Plain(Box::new(key)));
         self.add_key::<ImportKey>(context, caller, vault, name, "import", &wanted, source).await
     }
 
     /// Takes a key over into the token that was wrapped for one of its keys and is never in the clear outside.
     ///
-    /// The key that unwraps it stands in the same vault and token, and may do nothing else.
+    /// The key that unwraps it stands in the same vault and token, and may do nothing else. Its private half works for
+    /// the caller here, so that the right to import is asked for on it, too: whoever may import under one name only does
+    /// not get to use what others wrapped.
     pub async fn import_wrapped_key(
         &self,
         context: &Context,
         caller: &Caller,
         vault: &VaultName,
         name: &ObjectName,
-        wanted: &KeyToCreate,
         wrapped: WrappedKey,
     ) -> Result<(KeyHead, Arc<Vault>), Error> {
-        let admitted = self.admit::<ImportKey>(context, caller, vault, ObjectKind::Key, Some(name)).await?;
-        let place = admitted.place(Keys::FAMILY, &wrapped.exchange);
+        self.may_import_key(context, caller, vault, name).await?;
+        let WrappedKey { exchange, version, kind, blob, operations, attributes, release_policy } = wrapped;
+        let object = Some(&exchange);
+        let admitted = self.admit::<ImportKey>(context, caller, vault, ObjectKind::Key, object).await?;
+        let place = admitted.place(Keys::FAMILY, &exchange);
         let found = async {
-            if !wanted.in_token {
-                let problem = "a wrapped key is imported into a token";
-                return Err(Error::BadParameter(problem.to_owned()));
-            }
-            let (_, exchange) =
-                self.load_version::<KeyVersion>(&place, &wrapped.exchange, wrapped.version).await?;
+            decide::protection(&admitted.vault, true)?;
+            let (_, exchange) = self.load_version::<KeyVersion>(&place, &exchange, version).await?;
             decide::usable(&exchange, KeyOperation::Import, context.now)?;
             if !exchange.in_token {
                 let problem = "the key that unwraps an imported one must be in the token";
                 return Err(Error::BadParameter(problem.to_owned()));
             }
-            Ok((exchange.spec, self.load_material(&admitted.proof, &place, exchange.version).await?))
+            let spec = blob.spec(exchange.spec, kind)?;
+            let material = self.load_material(&admitted.proof, &place, exchange.version).await?;
+            Ok((spec, exchange.spec, material))
         };
-        let (exchange, material) = match found.await {
+        let (spec, exchange, material) = match found.await {
             Ok(found) => found,
             Err(error) => return self.record_refusal(self.entry(context, &admitted.proof), error).await,
         };
-        let origin = Origin::Wrapped { exchange, material, blob: wrapped.blob };
-        let source = Source { origin, made: None };
-        self.add_key::<ImportKey>(context, caller, vault, name, "import", wanted, source).await
+        let source = Source::brought(Origin::Wrapped { exchange, material, blob });
+        let wanted = KeyToCreate { spec, in_token: true, operations, attributes, release_policy };
+        self.add_key::<ImportKey>(context, caller, vault, name, "import", &wanted, source).await
     }
 
     /// Changes the attributes of a version, the current one if none is named.
@@ -253,7 +270,7 @@ impl Platform {
                 live.as_ref().map(|found| &found.noun),
                 deleted.as_ref().map(|found| &found.noun),
             )
-            .and_then(|name| Ok((name, self.wanted_version(&admitted.vault, wanted)?)));
+            .and_then(|name| Ok((name, self.wanted_version(&admitted.vault, wanted, source.ours)?)));
             let (name, wanted) = match decided {
                 Ok(decided) => decided,
                 Err(error) => return self.record_refusal(entry, error).await,
@@ -271,15 +288,18 @@ impl Platform {
         })
     }
 
-    fn wanted_version(&self, vault: &Vault, wanted: &KeyToCreate) -> Result<Wanted, Error> {
+    fn wanted_version(&self, vault: &Vault, wanted: &KeyToCreate, ours: bool) -> Result<Wanted, Error> {
         decide::protection(vault, wanted.in_token)?;
         decide::attributes(&wanted.attributes, wanted.release_policy.as_ref())?;
+        decide::leaves(wanted.in_token, &wanted.attributes)?;
         self.holder_for(wanted.in_token, wanted.spec)?;
+        let operations = decide::operations(wanted.spec, wanted.operations.as_deref());
+        decide::exchange(wanted.spec, wanted.in_token && ours, &operations)?;
         Ok(Wanted {
             version: ObjectVersion(self.entropy.uuid()),
             spec: wanted.spec,
             in_token: wanted.in_token,
-            operations: decide::operations(wanted.spec, wanted.operations.as_deref())?,
+            operations,
             attributes: wanted.attributes.clone(),
             release_policy: wanted.release_policy.clone(),
         })

@@ -36,21 +36,32 @@ pub(in crate::vault) fn protection(vault: &Vault, in_token: bool) -> Result<(), 
     Ok(())
 }
 
-/// What a new key may be used for.
-pub(super) fn operations(spec: KeySpec, wanted: Option<&[KeyOperation]>) -> Result<Vec<KeyOperation>, Error> {
-    let Some(wanted) = wanted else { return Ok(KeyOperation::usual(spec)) };
+/// What a key may be used for: each operation once.
+pub(super) fn operations(spec: KeySpec, wanted: Option<&[KeyOperation]>) -> Vec<KeyOperation> {
+    let Some(wanted) = wanted else { return KeyOperation::usual(spec) };
     let mut operations = Vec::with_capacity(wanted.len());
     for operation in wanted {
         if !operations.contains(operation) {
             operations.push(*operation);
         }
     }
-    let imports = operations.contains(&KeyOperation::Import);
-    if imports && (operations.len() > 1 || spec.family() != KeyFamily::Rsa) {
-        let problem = "the operation `import` is for RSA keys that may do nothing else";
-        return Err(Error::BadParameter(problem.to_owned()));
+    operations
+}
+
+/// Whether a new key may be one that unwraps what is imported, if that is asked for.
+///
+/// SECURITY: what is wrapped for a key-exchange key is as safe as that key. It is made in the token (`made_there`), so
+/// that nobody has it, and does nothing else, so that nobody decrypts with it what others wrapped.
+pub(super) fn exchange(spec: KeySpec, made_there: bool, operations: &[KeyOperation]) -> Result<(), Error> {
+    if !operations.contains(&KeyOperation::Import) {
+        return Ok(());
     }
-    Ok(operations)
+    if operations.len() == 1 && spec.family() == KeyFamily::Rsa && made_there {
+        return Ok(());
+    }
+    let problem =
+        "the operation `import` is for keys of the kind RSA-HSM that are made here and may do nothing else";
+    Err(Error::BadParameter(problem.to_owned()))
 }
 
 /// Refuses attributes that Key Vault documents as too long or contradictory.
@@ -67,6 +78,16 @@ pub(super) fn attributes(attributes: &KeyAttributes, policy: Option<&ReleasePoli
         }
     };
     Err(Error::BadParameter(problem.to_owned()))
+}
+
+/// Refuses a key that could never do what its attributes promise: what a token holds, it holds for ever.
+pub(super) fn leaves(in_token: bool, attributes: &KeyAttributes) -> Result<(), Error> {
+    if in_token && attributes.exportable {
+        let problem = "the attribute `exportable` is for keys in software: a key of the kinds RSA-HSM, EC-HSM and oct-HSM \
+                       is made so that it never leaves its token, and cannot be released";
+        return Err(Error::BadParameter(problem.to_owned()));
+    }
+    Ok(())
 }
 
 /// The version after an update: what is not mentioned stays; tags are replaced whole.
@@ -88,9 +109,16 @@ pub(super) fn update(version: &KeyVersion, update: &KeyUpdate, now: Timestamp) -
     };
     attributes(&changed, release_policy.as_ref())?;
     let operations = match &update.operations {
-        Some(wanted) => operations(version.spec, Some(wanted))?,
+        Some(wanted) => operations(version.spec, Some(wanted)),
         None => version.operations.clone(),
     };
+    // SECURITY: a key that unwrapped keys would decrypt them, too, if it could change what it is for.
+    let imports = |operations: &[KeyOperation]| operations.contains(&KeyOperation::Import);
+    if operations != version.operations && (imports(&operations) || imports(&version.operations)) {
+        let problem =
+            "what a key may do that imports others cannot be changed, nor can another key become one";
+        return Err(Error::BadParameter(problem.to_owned()));
+    }
     Ok(KeyVersion { attributes: changed, release_policy, operations, updated: now, ..version.clone() })
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Curve, KeyOperation, KeyType, ReleasePolicy};
 use crate::json::{self, BadBody, Budget};
@@ -163,8 +163,8 @@ pub struct ReleaseRequest {
     pub enc: Option<String>,
 }
 
-/// What a vendor's tool makes of a key for another owner's token.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+/// What a vendor's tool, or ours, makes of a key for another owner's token: a `.byok` file.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct TransferBlob {
     /// `1.0.0`.
     pub schema_version: String,
@@ -172,10 +172,13 @@ pub struct TransferBlob {
     pub header: TransferHeader,
     /// The wrapped key.
     pub ciphertext: Octets,
+    /// Which tool made it; for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generator: Option<String>,
 }
 
 /// How a key was wrapped for a token.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct TransferHeader {
     /// The identifier of the key that it was wrapped for.
     pub kid: String,
@@ -189,6 +192,13 @@ pub struct TransferHeader {
 const TRANSFER_BUDGET: Budget = Budget::new(32 * 1024).with_values_max(64);
 
 impl TransferBlob {
+    /// The one version of the format.
+    pub const SCHEMA_VERSION: &str = "1.0.0";
+    /// The one `alg`: the wrapped key is all there is.
+    pub const ALG: &str = "dir";
+    /// The one `enc`.
+    pub const ENC: &str = "CKM_RSA_AES_KEY_WRAP";
+
     /// Reads what stands in the member `key_hsm`.
     pub fn parse(blob: &SecretOctets) -> Result<Self, BadBody> {
         json::parse(blob.expose(), &TRANSFER_BUDGET)

@@ -11,7 +11,7 @@ use vouchsafe_domain::vault::{
 use vouchsafe_wire::keyvault::SecretOctets;
 use vouchsafe_wire::keyvault::key as wire;
 
-use super::{bundle, shown};
+use super::{bundle, byok, shown};
 use crate::http::Request;
 use crate::http::app::App;
 use crate::http::keyvault::{Asked, BODY, RBAC_ASSIGNMENT_HEADER, bad, body, moment, name, query, version};
@@ -43,6 +43,9 @@ pub(super) async fn import(app: Arc<App>, mut request: Request) -> Result<Reply,
     let (asked, name) = (Asked::of(&request)?, name(&request)?);
     query(&request)?;
     let given = body(&mut request, &BODY, wire::ImportKeyRequest::parse).await?;
+    if given.key.key_hsm.is_some() {
+        return byok::import(app, request, asked, name, given).await;
+    }
     let in_token = given.hsm.unwrap_or(false) || given.key.kty.in_token();
     let operations = given.key.key_ops.clone().map(heard);
     let attributes = attributes(given.attributes, given.tags)?;
@@ -143,7 +146,7 @@ pub(in crate::http::keyvault) const fn curve(curve: wire::Curve) -> KeySpec {
     }
 }
 
-fn heard(operations: Vec<wire::KeyOperation>) -> Vec<KeyOperation> {
+pub(super) fn heard(operations: Vec<wire::KeyOperation>) -> Vec<KeyOperation> {
     let heard = |operation| match operation {
         wire::KeyOperation::Encrypt => KeyOperation::Encrypt,
         wire::KeyOperation::Decrypt => KeyOperation::Decrypt,
@@ -157,7 +160,7 @@ fn heard(operations: Vec<wire::KeyOperation>) -> Vec<KeyOperation> {
     operations.into_iter().map(heard).collect()
 }
 
-fn attributes(
+pub(super) fn attributes(
     given: Option<wire::KeyAttributesRequest>,
     tags: Option<std::collections::BTreeMap<String, String>>,
 ) -> Result<KeyAttributes, Problem> {
@@ -171,18 +174,13 @@ fn attributes(
     })
 }
 
-fn release_policy(given: wire::ReleasePolicy) -> Result<ReleasePolicy, Problem> {
+pub(super) fn release_policy(given: wire::ReleasePolicy) -> Result<ReleasePolicy, Problem> {
     let data = given.data.ok_or_else(|| bad("the member `release_policy.data` is missing"))?.0;
     Ok(ReleasePolicy { content_type: given.content_type, data, immutable: given.immutable == Some(true) })
 }
 
 /// The parts of a key, in the words of those who look at them.
 fn parts(key: wire::JsonWebKeyRequest) -> Result<ImportedKey, Problem> {
-    if key.key_hsm.is_some() {
-        return Err(bad(
-            "keys that were wrapped for a token cannot be imported here; send the parts of the key",
-        ));
-    }
     let secret = |octets: Option<SecretOctets>| {
         octets.map(|octets| SecretBytes::new(std::mem::take(&mut *octets.into_exposed())))
     };

@@ -1,6 +1,7 @@
-//! Keys (wire facts §7.1): routes and bundles. What makes keys is in `make`, what uses them in `operate`, what lists,
+//! Keys (wire facts §7.1): routes and bundles. What makes keys is in `make`, what takes wrapped ones over in `byok`, what uses them in `operate`, what lists,
 //! deletes and brings them back in `life`, what replaces them in `rotation`.
 
+mod byok;
 mod life;
 mod make;
 mod operate;
