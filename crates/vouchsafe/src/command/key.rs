@@ -21,7 +21,7 @@ use crate::output;
 const SIGNED_BYTES_MAX: u64 = 1 << 30;
 /// What is encrypted travels, and is short.
 const ENCRYPTED_BYTES_MAX: u64 = 128 * 1024;
-const VERSION: &str = "api-version=7.4";
+pub(super) const VERSION: &str = "api-version=7.4";
 
 pub async fn key(client: &Client, format: Format, command: &Key) -> Result<ExitCode> {
     match command {
@@ -155,7 +155,7 @@ impl OperationBody<'_> {
     }
 }
 
-const fn kty(kind: KeyKind, hsm: bool) -> &'static str {
+pub(super) const fn kty(kind: KeyKind, hsm: bool) -> &'static str {
     match (kind, hsm) {
         (KeyKind::Rsa, false) => "RSA",
         (KeyKind::Rsa, true) => "RSA-HSM",
@@ -207,7 +207,7 @@ fn digest_of(input: &KeyInput) -> Result<Vec<u8>> {
 }
 
 /// A file, or standard input; never the command line, where everybody can read it.
-fn read(file: &Path, bytes_max: u64) -> Result<Zeroizing<Vec<u8>>> {
+pub(super) fn read(file: &Path, bytes_max: u64) -> Result<Zeroizing<Vec<u8>>> {
     let context = || format!("cannot read `{}`", file.display());
     let mut bytes = Zeroizing::new(Vec::new());
     if file == Path::new("-") {

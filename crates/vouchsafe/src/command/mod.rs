@@ -2,6 +2,7 @@
 
 pub mod apply;
 mod audit;
+mod byok;
 mod doctor;
 mod env;
 mod identity;
@@ -40,6 +41,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Apply(arguments) => apply::apply(&client, global.output, arguments).await,
         Command::Secret(command) => secret::secret(&client, global.output, command).await,
         Command::Key(command) => key::key(&client, global.output, command).await,
+        Command::Byok(command) => byok::byok(&client, global.output, command).await,
         Command::Vault(command) => vault::vault(&client, global.output, command).await,
         Command::Identity(command) => identity::identity(&client, global.output, command).await,
         Command::Role(command) => role::role(&client, global.output, command).await,
