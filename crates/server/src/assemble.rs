@@ -14,7 +14,7 @@ use vouchsafe_domain::audit::{Entry, Outcome, Subject, Trail};
 use vouchsafe_domain::directory::{TenantDomain, TenantToFound, found_first_tenant};
 use vouchsafe_domain::ids::TenantId;
 use vouchsafe_domain::listener::ListenerAuthority;
-use vouchsafe_domain::ports::{Clock, Entropy, Hsm, Log, Store};
+use vouchsafe_domain::ports::{CertificateIssuer, Clock, Entropy, Hsm, Log, Store};
 use vouchsafe_domain::token::audience::ServiceNames;
 use vouchsafe_domain::{Fault, KeyHolders, Platform, Settings};
 use vouchsafe_hsm::pkcs11::OpenError as TokenError;
@@ -35,7 +35,8 @@ use crate::http::route::{Route, Table, TableError};
 use crate::http::{Handler, Parts, Readiness, Service, admin, arm, keyvault, node, oauth, operations, pki};
 use crate::jobs::Jobs;
 use crate::limits::Limits;
-use crate::listen::{AdminSocket, Doors, Drained, SocketError};
+use crate::listen::{AdminSocket, Doors, Drained, SocketError, answer_challenges};
+use crate::outside::{Acme, AcmeSettings, ChallengeAnswers, OutsideError};
 use crate::rekeying::Rekeying;
 use crate::telemetry::Telemetry;
 use crate::tls::authority::{Authority, CaMaterial};
@@ -65,6 +66,8 @@ pub struct Config {
     pub certificate: Option<(PathBuf, PathBuf)>,
     /// The administrators' socket; in the data directory if absent.
     pub admin_socket: Option<PathBuf>,
+    /// Where certificates may be got from by ACME, if anywhere.
+    pub acme: Option<AcmeSettings>,
     /// Where resources say they are when nobody says.
     pub location: String,
     /// The bounds of the doors.
@@ -116,6 +119,9 @@ pub enum StartError {
         /// What the kernel said.
         source: std::io::Error,
     },
+    /// What the operator says about the outside cannot be used.
+    #[error(transparent)]
+    Outside(#[from] OutsideError),
     /// The socket cannot be opened.
     #[error(transparent)]
     Socket(#[from] SocketError),
@@ -232,8 +238,9 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     make_directory(&trust)?;
     tls.write_trust(&trust)?;
 
-    let listener = TcpListener::bind(config.listen).await;
-    let listener = listener.map_err(|source| StartError::Listen { address: config.listen, source })?;
+    let stop = CancellationToken::new();
+    let issuers = connect_issuers(config.acme.as_ref(), clock.clone(), stop.clone()).await?;
+    let listener = bind(config.listen).await?;
     let tls_addr =
         listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
     let admin_socket = config.admin_socket.clone().unwrap_or_else(|| config.data.join("admin/admin.sock"));
@@ -246,7 +253,7 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     let pool = KeyPool::new(KEYS_IN_STOCK);
     let holders = key_holders(&config, pool.clone(), clock.clone())?;
     let platform = Platform::open(store, log, entropy.clone(), backup_key, holders, settings, now).await?;
-    let platform = Arc::new(platform);
+    let platform = Arc::new(platform.with_certificate_issuers(issuers));
     let tenant = platform.world().default_tenant().ok_or(StartError::Unfinished)?.tenant().id;
     let endpoints = Endpoints {
         authority: origin.clone(),
@@ -263,7 +270,6 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     };
 
     let readiness = Arc::new(Readiness::default());
-    let stop = CancellationToken::new();
     let rekeying = Rekeying::new(
         platform.clone(),
         deployment.keys.clone(),
@@ -330,6 +336,25 @@ fn key_holders(config: &Config, pool: Arc<KeyPool>, clock: Arc<dyn Clock>) -> Re
         None => None,
     };
     Ok(KeyHolders { software: Arc::new(SoftwareKeys::new(pool, cores)), token })
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+/// The certificate authorities outside that the operator named, and the listener that they look at.
+async fn connect_issuers(
+    acme: Option<&AcmeSettings>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) -> Result<Vec<Arc<dyn CertificateIssuer>>, StartError> {
+    let Some(settings) = acme else { return Ok(Vec::new()) };
+    let answers = Arc::new(ChallengeAnswers::new(clock.clone()));
+    let issuer = Acme::new(settings, answers.clone(), clock)?;
+    let listener = bind(settings.http_listen).await?;
+    tracing::info!(address = %settings.http_listen, "ACME challenges are answered");
+    tokio::spawn(answer_challenges(listener, answers, stop));
+    Ok(vec![Arc::new(issuer)])
 }
 
 fn host(raw: &str) -> Result<Host, StartError> {

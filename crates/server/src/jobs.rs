@@ -34,6 +34,25 @@ pub struct Jobs {
 impl Jobs {
     /// Keeps ticking until `stop`; the last tick happens after it.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        // An authority outside may let us wait: the rest does not wait with it.
+        let certificates = self.clone().keep_certificates(stop.clone());
+        tokio::join!(self.keep_everything_else(stop), certificates);
+    }
+
+    /// What is under way when the server stops is cut off, and goes on at the next start as after a crash.
+    async fn keep_certificates(self: Arc<Self>, stop: CancellationToken) {
+        let mut seldom = interval(SELDOM);
+        seldom.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let ticking = async {
+            loop {
+                seldom.tick().await;
+                self.tick_certificates().await;
+            }
+        };
+        let _: Option<()> = stop.run_until_cancelled(ticking).await;
+    }
+
+    async fn keep_everything_else(self: Arc<Self>, stop: CancellationToken) {
         let mut often = interval(OFTEN);
         let mut seldom = interval(SELDOM);
         often.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -67,8 +86,10 @@ impl Jobs {
         }
     }
 
-    async fn follow_certificates(&self, context: &Context) {
-        match self.platform.run_certificate_jobs(context).await {
+    /// Goes on with certificates that are being made, and follows the policies of those that are there.
+    pub async fn tick_certificates(&self) {
+        let context = Context { request: self.entropy.uuid(), from: None, now: self.clock.now() };
+        match self.platform.run_certificate_jobs(&context).await {
             Ok(jobs) if jobs.total() + jobs.failed == 0 => {}
             Ok(CertificateJobs { ended, renewed, told, lists, failed }) => {
                 tracing::info!(ended, renewed, told, lists, failed, "policies of certificates were followed");
@@ -109,6 +130,5 @@ impl Jobs {
             Ok(steps) => tracing::info!(steps, "rotation policies were followed"),
             Err(error) => tracing::error!(%error, "rotation policies could not be followed"),
         }
-        self.follow_certificates(&context).await;
     }
 }

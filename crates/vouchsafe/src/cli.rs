@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use vouchsafe_server::outside::Network;
 
 /// Secretless authentication that you run yourself
 #[derive(Debug, Parser)]
@@ -127,6 +129,39 @@ pub struct HsmToken {
     /// A file with the token's user PIN, readable by its owner only
     #[arg(long, value_name = "FILE", env = "VOUCHSAFE_PKCS11_PIN_FILE")]
     pub pkcs11_pin_file: Option<PathBuf>,
+}
+
+/// Where certificates are got from by ACME.
+#[derive(Args, Clone, Debug)]
+pub struct Acme {
+    /// An ACME directory that issuers of vaults may name, whose terms of service you agree to; may be repeated
+    #[arg(long, value_name = "NAME=URL", requires = "acme_http_listen")]
+    pub acme_directory: Vec<DirectoryToUse>,
+    /// Where to answer http-01 challenges over plain HTTP; what the world reaches as port 80
+    #[arg(long, value_name = "ADDRESS", requires = "acme_directory")]
+    pub acme_http_listen: Option<SocketAddr>,
+    /// Trust these certificates, in PEM, too when connecting to an ACME server
+    #[arg(long, value_name = "FILE", requires = "acme_directory")]
+    pub acme_ca: Option<PathBuf>,
+    /// Connect to ACME servers in this network, too, although it is not public; may be repeated
+    #[arg(long, value_name = "NETWORK", requires = "acme_directory")]
+    pub acme_allow_network: Vec<Network>,
+}
+
+/// A directory and what it is called.
+#[derive(Clone, Debug)]
+pub struct DirectoryToUse {
+    pub name: String,
+    pub url: String,
+}
+
+impl FromStr for DirectoryToUse {
+    type Err = String;
+
+    fn from_str(raw: &str) -> Result<Self, String> {
+        let (name, url) = raw.split_once('=').ok_or("must be NAME=URL")?;
+        Ok(Self { name: name.to_owned(), url: url.to_owned() })
+    }
 }
 
 #[derive(Args, Clone, Debug)]
@@ -304,6 +339,8 @@ pub struct Serve {
     pub listen: SocketAddr,
     #[command(flatten)]
     pub names: Names,
+    #[command(flatten)]
+    pub acme: Acme,
     /// Answer for Microsoft's public names too, when a proxy leads them here
     #[arg(long)]
     pub capture: bool,
@@ -344,6 +381,8 @@ pub struct Dev {
     pub port: u16,
     #[command(flatten)]
     pub hsm: HsmToken,
+    #[command(flatten)]
+    pub acme: Acme,
     /// A file to apply when ready
     #[arg(long, value_name = "FILE")]
     pub apply: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! The commands that serve until they are stopped: `serve`, `agent`, `dev`. All are the same parts, put together
 //! differently; `dev` takes no step that the others do not take.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,10 +16,11 @@ use vouchsafe_hsm::TokenSettings;
 use vouchsafe_server::adapters::SystemClock;
 use vouchsafe_server::assemble::{self, Config, FirstTenant, Server};
 use vouchsafe_server::limits::Limits;
+use vouchsafe_server::outside::AcmeSettings;
 use vouchsafe_store::root::RootKeySource;
 use vouchsafe_wire::admin::Endpoints;
 
-use crate::cli::{Agent, Dev, Global, HsmToken, Serve};
+use crate::cli::{Acme, Agent, Dev, DirectoryToUse, Global, HsmToken, Serve};
 use crate::client::Client;
 use crate::command::{apply, root_source};
 use crate::environment::AgentFacts;
@@ -30,6 +32,19 @@ fn token(arguments: &HsmToken) -> Option<TokenSettings> {
     Some(TokenSettings::new(pkcs11_module?, &pkcs11_token?, pkcs11_pin_file?))
 }
 
+/// What was said about ACME, if anything was.
+fn acme(arguments: &Acme) -> Result<Option<AcmeSettings>> {
+    let Acme { acme_directory, acme_http_listen, acme_ca, acme_allow_network } = arguments.clone();
+    let Some(http_listen) = acme_http_listen else { return Ok(None) };
+    let mut directories = BTreeMap::new();
+    for DirectoryToUse { name, url } in acme_directory {
+        if directories.insert(name.clone(), url).is_some() {
+            bail!("the ACME directory `{name}` is given twice");
+        }
+    }
+    Ok(Some(AcmeSettings { directories, roots: acme_ca, networks: acme_allow_network, http_listen }))
+}
+
 /// `vouchsafe serve`.
 pub async fn serve(arguments: &Serve) -> Result<ExitCode> {
     let mut stop = Stop::listen()?;
@@ -37,6 +52,7 @@ pub async fn serve(arguments: &Serve) -> Result<ExitCode> {
         data: arguments.data.clone(),
         root_key: root_source::opening(arguments.root_key.root_key.as_deref(), &arguments.data)?,
         token: token(&arguments.hsm),
+        acme: acme(&arguments.acme)?,
         listen: arguments.listen,
         host: arguments.names.host.clone(),
         also_known_as: arguments.names.also_known_as.clone(),
@@ -152,6 +168,7 @@ pub async fn dev(arguments: &Dev) -> Result<ExitCode> {
         data: data.clone(),
         root_key,
         token: token(&arguments.hsm),
+        acme: acme(&arguments.acme)?,
         listen: loopback(arguments.port),
         host: "localhost".to_owned(),
         also_known_as: Vec::new(),

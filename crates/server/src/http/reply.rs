@@ -333,6 +333,16 @@ impl Stamp<'_> {
     }
 }
 
+/// What the listener for ACME challenges says: the answer to one (RFC 8555 §8.3), or that there is nothing.
+pub fn challenge(answer: Option<String>) -> Response<Full<Bytes>> {
+    let found = if answer.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    let mut response = Response::new(Full::from(answer.unwrap_or_default()));
+    *response.status_mut() = found;
+    let octets = HeaderValue::from_static("application/octet-stream");
+    response.headers_mut().insert(header::CONTENT_TYPE, octets);
+    response
+}
+
 /// A caller's id that may be repeated in our headers, bodies and logs.
 pub fn repeatable_id<'a>(headers: &'a HeaderMap, names: &[&str]) -> Option<&'a HeaderValue> {
     let id = names.iter().find_map(|name| headers.get(*name))?;
