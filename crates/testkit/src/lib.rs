@@ -5,6 +5,7 @@ pub mod faulty_hsm;
 pub mod faulty_store;
 pub mod golden;
 pub mod model;
+pub mod pebble;
 pub mod processes;
 pub mod running;
 pub mod softhsm;

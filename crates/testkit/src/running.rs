@@ -115,16 +115,29 @@ impl Installation {
 
     /// Serves the deployment on a free port, with variables of the environment.
     pub async fn serve(&self, environment: &[(&str, &str)]) -> RunningServer {
-        let served = self.serve_or_refuse(environment).await;
+        self.serve_with(&[], environment).await
+    }
+
+    /// Serves the deployment on a free port, with more arguments and variables of the environment.
+    pub async fn serve_with(&self, more: &[&OsStr], environment: &[(&str, &str)]) -> RunningServer {
+        let served = self.try_to_serve(more, environment).await;
         served.unwrap_or_else(|said| panic!("the server ended before it was ready:\n{said}"))
     }
 
     /// The same where the deployment may be one that is not opened: then what the program says of it comes back.
     pub async fn serve_or_refuse(&self, environment: &[(&str, &str)]) -> Result<RunningServer, String> {
+        self.try_to_serve(&[], environment).await
+    }
+
+    async fn try_to_serve(
+        &self,
+        more: &[&OsStr],
+        environment: &[(&str, &str)],
+    ) -> Result<RunningServer, String> {
         let data = self.data();
         let (serve, option) = (OsStr::new("serve"), OsStr::new("--data"));
-        let arguments = [serve, option, data.as_os_str(), OsStr::new("--listen"), OsStr::new("127.0.0.1:0")];
-        let mut process = self.start(arguments, environment);
+        let fixed = [serve, option, data.as_os_str(), OsStr::new("--listen"), OsStr::new("127.0.0.1:0")];
+        let mut process = self.start(fixed.into_iter().chain(more.iter().copied()), environment);
         let socket = data.join("admin/admin.sock");
         let deadline = Instant::now() + PATIENCE;
         loop {

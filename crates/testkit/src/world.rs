@@ -49,6 +49,11 @@ pub const GROUP: &str = "rg";
 pub struct SteeredClock(AtomicU64);
 
 impl SteeredClock {
+    /// A clock that stands at a moment, in milliseconds since 1970.
+    pub fn at(millis: u64) -> Self {
+        Self(AtomicU64::new(millis))
+    }
+
     /// Goes on by `duration`.
     pub fn forward(&self, duration: Duration) {
         self.0.fetch_add(u64::try_from(duration.as_millis()).expect("a small duration"), Ordering::SeqCst);

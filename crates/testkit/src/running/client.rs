@@ -107,6 +107,11 @@ impl Client {
         Ok(Self { way, open: HashMap::new() })
     }
 
+    /// A client of a port on this machine, which trusts the certificates in a file.
+    pub fn trusting(port: u16, ca_file: &Path) -> io::Result<Self> {
+        Self::tls(port, ca_file)
+    }
+
     /// A client without encryption of a port on this machine, such as the agent's.
     pub fn tcp(port: u16) -> Self {
         Self { way: Way::Tcp(port), open: HashMap::new() }
