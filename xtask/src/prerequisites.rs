@@ -190,6 +190,32 @@ pub fn go(workspace: &Workspace, log: &Log) -> Result<bool> {
     Ok(true)
 }
 
+/// The ACME server that tests order from, and the DNS server that it asks.
+const PEBBLE: &str = "v2.10.0";
+
+/// Builds Pebble below the target directory, where tests look for it; tells whether there is a Go that can.
+pub fn pebble(workspace: &Workspace, log: &Log) -> Result<bool> {
+    let tools = workspace.target.join("tools");
+    let installed = tools.join("installed-pebble");
+    let programs = ["pebble", "pebble-challtestsrv"];
+    let there = programs.iter().all(|program| tools.join(program).is_file());
+    if there && fs::read(&installed).is_ok_and(|found| found == PEBBLE.as_bytes()) {
+        return Ok(true);
+    }
+    if !succeeds("go", &["version"]) {
+        return Ok(false);
+    }
+    fs::create_dir_all(&tools)?;
+    let mut go = Command::new("go");
+    go.arg("install");
+    go.args(programs.map(|program| format!("github.com/letsencrypt/pebble/v2/cmd/{program}@{PEBBLE}")));
+    go.env("GOBIN", &tools).env("GOCACHE", workspace.target.join("go/cache")).env("GOTOOLCHAIN", "local");
+    go.env("GOFLAGS", "-mod=mod").current_dir(&tools);
+    log.must(&mut go, INSTALL)?;
+    fs::write(installed, PEBBLE)?;
+    Ok(true)
+}
+
 /// Compiles the Java scenarios and puts the libraries beside them; tells whether the tools are there.
 pub fn java(workspace: &Workspace, log: &Log) -> Result<bool> {
     if !succeeds("mvn", &["--version"]) || !succeeds("javac", &["--release", "17", "--version"]) {

@@ -234,6 +234,10 @@ fn prepare(workspace: &Workspace, log: &Log) -> Result<Outcome> {
         )));
     }
     prerequisites::python(workspace, log)?;
+    if !prerequisites::pebble(workspace, log)? {
+        let left_out = "there is no Go here: tests with an ACME server are left out, or fail where CI is set";
+        return Ok(Outcome::Noted(left_out.to_owned()));
+    }
     Ok(Outcome::Passed)
 }
 

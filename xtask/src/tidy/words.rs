@@ -116,6 +116,14 @@ const WORDS: &[Word] = &[
         remedy: "no sockets, files, processes or threads here: ask a port, or take the bytes as an argument",
     },
     Word {
+        pattern: r"\bTcpStream::connect\b|\bTcpSocket\b|\bUdpSocket\b|\blookup_host\b|\bto_socket_addrs\b",
+        place: Place::ShippedCode,
+        under: &["crates/server/src/"],
+        except: &["crates/server/src/outside/egress.rs"],
+        after: &[],
+        remedy: "only crates/server/src/outside/egress.rs opens connections to the outside: ask it",
+    },
+    Word {
         pattern: r"\bSystemTime::now\b",
         place: Place::ShippedCode,
         under: &["crates/", "fuzz/"],
