@@ -2,10 +2,10 @@
 
 Usage: run.py --language python [--language rust] [--only NAME] [--list]
 
-It starts `vouchsafe dev` on free ports with conformance/world.yaml, and then the scenarios under `vouchsafe run
---identity …`, so that the agent has to attest them. Those that share an identity and an environment share a process,
-which is given their names, runs several at once and prints a verdict for each: one line of JSON with `scenario`,
-`passed`, `seconds` and `said`. A scenario without a verdict has failed. What a language cannot do is in scenarios.toml;
+It starts `vouchsafe dev` on free ports with conformance/world.yaml and a token of SoftHSM's, and then the scenarios
+under `vouchsafe run --identity …`, so that the agent has to attest them. Those that share an identity and an
+environment share a process, which is given their names, runs several at once and prints a verdict for each: one line
+of JSON with `scenario`, `passed`, `seconds` and `said`. A scenario without a verdict has failed. What a language cannot do is in scenarios.toml;
 what we cannot do is in known_gaps.toml, and both directions are checked: an unlisted failure fails the run, and so
 does a listed one that passes. The server's log is kept beside the scenario logs when --logs is given.
 
@@ -61,6 +61,15 @@ CERTIFICATE_PASSWORD = "of a bundle that lives for one run"
 # What the Python clients were answered; contract.py reads it.
 RECORDING = "answers.jsonl"
 READY_SECONDS = 30
+TOKEN = "conformance"
+# Where Debian and Fedora put the module.
+TOKEN_MODULES = (
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib64/pkcs11/libsofthsm2.so",
+    "/usr/local/lib/softhsm/libsofthsm2.so",
+)
 # For all the scenarios of a process together.
 PROCESS_SECONDS = 300
 PROCESSES_AT_ONCE = 2
@@ -91,7 +100,7 @@ def main():
         logs = Path(arguments.logs or directory)
         logs.mkdir(parents=True, exist_ok=True)
         (logs / RECORDING).unlink(missing_ok=True)
-        with Server(Path(directory), logs) as server:
+        with Server(Path(directory), logs, token=Token(Path(directory))) as server:
             world = prepare(server, Path(directory))
             started = time.monotonic()
             with ThreadPoolExecutor(PROCESSES_AT_ONCE) as pool:
@@ -137,13 +146,41 @@ def check_catalogue(scenarios, gaps):
         sys.exit("\n".join(problems))
 
 
+class Token:
+    """A token of SoftHSM's in a directory of its own, and how a server is told of it."""
+
+    def __init__(self, directory):
+        tokens, configuration = directory / "tokens", directory / "softhsm2.conf"
+        tokens.mkdir()
+        configuration.write_text(f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\n")
+        self.environment = {"SOFTHSM2_CONF": str(configuration)}
+        module = next((path for path in TOKEN_MODULES if os.path.isfile(path)), None)
+        if module is None or shutil.which("softhsm2-util") is None:
+            sys.exit("SoftHSM 2 is missing (Debian: softhsm2)")
+        pin, pin_of_the_officer = (str(secrets.randbelow(9 * 10**7) + 10**7) for _ in range(2))
+        pin_file = directory / "token.pin"
+        with open(os.open(pin_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(f"{pin}\n")
+        # The token lives for one run, and so do the PINs that other processes can see here.
+        subprocess.run(
+            ["softhsm2-util", "--init-token", "--free", "--label", TOKEN, "--pin", pin, "--so-pin", pin_of_the_officer],
+            env=os.environ | self.environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            timeout=60,
+        )
+        self.arguments = ["--pkcs11-module", module, "--pkcs11-token", TOKEN, "--pkcs11-pin-file", str(pin_file)]
+
+
 class Server:
     """One `vouchsafe dev`, with the lines of its log in a file, ended when the block ends."""
 
-    def __init__(self, directory, logs, world=None):
+    def __init__(self, directory, logs, world=None, token=None):
         self.directory = directory
         self.log = logs / "server.log"
         self.world = world or (HERE / "world.yaml").read_text()
+        self.token_arguments = token.arguments if token else []
+        self.environment = os.environ | (token.environment if token else {})
 
     def __enter__(self):
         make_certificates(self.directory)
@@ -156,7 +193,11 @@ class Server:
         started = time.monotonic()
         self.stderr = open(self.log, "wb")
         self.process = subprocess.Popen(
-            [BINARY, "dev", "--data", str(self.directory / "data"), "--port", "0", "--apply", str(applied), "--json"],
+            [
+                *[BINARY, "dev", "--data", str(self.directory / "data"), "--port", "0", "--apply", str(applied), "--json"],
+                *self.token_arguments,
+            ],
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self.stderr,
@@ -216,6 +257,7 @@ def prepare(server, directory):
         "authority": server.facts["authority"],
         "vault_suffix": server.facts["vault_suffix"],
         "vaults": ["conformance-a", "conformance-b"],
+        "premium_vault": "conformance-hsm",
         "seeded_name": "seeded",
         "seeded_value": value,
         "seeded_key": "seeded",

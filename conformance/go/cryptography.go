@@ -86,7 +86,11 @@ func (t *T) verifiedElsewhere(key *azkeys.JSONWebKey, algorithm azkeys.Signature
 }
 
 func (t *T) signs(key *azkeys.JSONWebKey, algorithm azkeys.SignatureAlgorithm) []byte {
-	client := t.keyClient(vaultA)
+	return t.signsIn(vaultA, key, algorithm)
+}
+
+func (t *T) signsIn(vault int, key *azkeys.JSONWebKey, algorithm azkeys.SignatureAlgorithm) []byte {
+	client := t.keyClient(vault)
 	signature := t.sign(client, key, algorithm)
 	verify := func(signature []byte) bool {
 		parameters := azkeys.VerifyParameters{Algorithm: &algorithm, Digest: digestOf(algorithm), Signature: signature}

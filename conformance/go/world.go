@@ -34,6 +34,7 @@ type worldFile struct {
 	Authority                  string              `json:"authority"`
 	VaultSuffix                string              `json:"vault_suffix"`
 	Vaults                     []string            `json:"vaults"`
+	PremiumVault               string              `json:"premium_vault"`
 	SeededName                 string              `json:"seeded_name"`
 	SeededValue                string              `json:"seeded_value"`
 	SeededKey                  string              `json:"seeded_key"`
@@ -47,6 +48,8 @@ type worldFile struct {
 const (
 	vaultA = iota
 	vaultB
+	// premium is a vault whose keys may be in a token.
+	premium
 )
 
 func readWorld() (read worldFile) {
@@ -54,6 +57,7 @@ func readWorld() (read worldFile) {
 	if err == nil {
 		err = json.Unmarshal(bytes, &read)
 	}
+	read.Vaults = append(read.Vaults, read.PremiumVault)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "CONFORMANCE_WORLD names no world:", err)
 		os.Exit(2)

@@ -8,11 +8,13 @@ import * as cryptography from "./scenarios/cryptography.mjs";
 import * as identities from "./scenarios/identities.mjs";
 import * as keyRefusals from "./scenarios/key_refusals.mjs";
 import * as keys from "./scenarios/keys.mjs";
+import * as keysInAToken from "./scenarios/keys_in_a_token.mjs";
 import * as refusals from "./scenarios/refusals.mjs";
 import * as secrets from "./scenarios/secrets.mjs";
 
 const SCENARIOS = {
   ...identities, ...refusals, ...secrets, ...keys, ...cryptography, ...keyRefusals, ...certificates, ...certificatesOutside,
+  ...keysInAToken,
 };
 const AT_ONCE = 6;
 

@@ -21,6 +21,7 @@ MODULES = (
     "keys",
     "cryptography_of_keys",
     "key_refusals",
+    "keys_in_a_token",
     "certificates",
     "keys_of_certificates",
 )

@@ -42,7 +42,7 @@ import java.util.concurrent.Callable;
 
 /** What keys do, through azure-security-keyvault-keys as it is; what can be checked elsewhere is, by the JDK. */
 final class Cryptography {
-    private static final byte[] TEXT = "what is signed".getBytes(StandardCharsets.UTF_8);
+    static final byte[] TEXT = "what is signed".getBytes(StandardCharsets.UTF_8);
 
     private Cryptography() {}
 
@@ -84,7 +84,7 @@ final class Cryptography {
         JsonWebKey jwk = key.getKey();
         // The JDK has no such curve; the vault's own verification was asked.
         if (KeyCurveName.P_256K.equals(jwk.getCurveName())) return;
-        boolean rsa = jwk.getKeyType().equals(KeyType.RSA);
+        boolean rsa = List.of(KeyType.RSA, KeyType.RSA_HSM).contains(jwk.getKeyType());
         KeyPair pair = rsa ? jwk.toRsa() : jwk.toEc();
         String name = algorithm.toString();
         Signature verifier;
@@ -101,7 +101,7 @@ final class Cryptography {
         check(verifier.verify(signature), name + " does not verify elsewhere");
     }
 
-    private static byte[] signs(KeyVaultKey key, SignatureAlgorithm algorithm) throws Exception {
+    static byte[] signs(KeyVaultKey key, SignatureAlgorithm algorithm) throws Exception {
         CryptographyClient crypto = crypto(key.getId());
         byte[] digest = digest(algorithm);
         byte[] signature = crypto.sign(algorithm, digest).getSignature();
@@ -157,13 +157,13 @@ final class Cryptography {
         }
     }
 
-    private static byte[] random(int count) {
+    static byte[] random(int count) {
         byte[] bytes = new byte[count];
         new SecureRandom().nextBytes(bytes);
         return bytes;
     }
 
-    private static EncryptParameters encryptParameters(String algorithm, byte[] text, byte[] iv, byte[] beside) {
+    static EncryptParameters encryptParameters(String algorithm, byte[] text, byte[] iv, byte[] beside) {
         return switch (algorithm) {
             case "A128GCM" -> EncryptParameters.createA128GcmParameters(text, beside);
             case "A192GCM" -> EncryptParameters.createA192GcmParameters(text, beside);
@@ -178,7 +178,7 @@ final class Cryptography {
         };
     }
 
-    private static DecryptParameters decryptParameters(String algorithm, EncryptResult sealed, byte[] beside) {
+    static DecryptParameters decryptParameters(String algorithm, EncryptResult sealed, byte[] beside) {
         byte[] text = sealed.getCipherText();
         byte[] iv = sealed.getIv();
         byte[] tag = sealed.getAuthenticationTag();

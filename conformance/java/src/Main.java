@@ -33,6 +33,7 @@ final class Main {
         Keys.register(scenarios);
         Cryptography.register(scenarios);
         KeyRefusals.register(scenarios);
+        KeysInAToken.register(scenarios);
         Certificates.register(scenarios);
         CertificateKeys.register(scenarios);
         var pool = Executors.newFixedThreadPool(AT_ONCE);

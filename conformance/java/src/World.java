@@ -38,6 +38,8 @@ final class World {
     static final String SUFFIX = text("vault_suffix");
     static final String VAULT_A = (String) ((List<?>) WORLD.get("vaults")).get(0);
     static final String VAULT_B = (String) ((List<?>) WORLD.get("vaults")).get(1);
+    /** Its keys may be in a token. */
+    static final String PREMIUM = text("premium_vault");
     static final String SEEDED_NAME = text("seeded_name");
     static final String SEEDED_VALUE = text("seeded_value");
 

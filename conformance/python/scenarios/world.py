@@ -20,6 +20,8 @@ with open(os.environ["CONFORMANCE_WORLD"], encoding="utf-8") as file:
 TENANT = WORLD["tenant"]
 AUTHORITY = WORLD["authority"]
 VAULT_A, VAULT_B = WORLD["vaults"]
+# Its keys may be in a token.
+PREMIUM = WORLD["premium_vault"]
 # Written by the runner before anything starts, so that readers have something to read.
 SEEDED_NAME, SEEDED_VALUE = WORLD["seeded_name"], WORLD["seeded_value"]
 

@@ -8,6 +8,7 @@ mod certificates;
 mod cryptography;
 mod identities;
 mod keys;
+mod keys_in_a_token;
 mod recording;
 mod refusals;
 mod secrets;
@@ -164,6 +165,14 @@ async fn run(name: &str) -> Result<()> {
         "certificate-contacts" => certificate_keys::contacts(world).await,
         "certificate-private-authority" => certificate_keys::private_authority(world).await,
         "certificate-without-a-role" => certificate_keys::without_a_role(world).await,
+        "key-hsm-create" => keys_in_a_token::create_keys(world).await,
+        "key-hsm-sign" => keys_in_a_token::sign_with(world).await,
+        "key-hsm-encrypt-and-wrap" => keys_in_a_token::encrypt_and_wrap(world).await,
+        "key-hsm-encrypt-and-wrap-aes" => keys_in_a_token::encrypt_and_wrap_aes(world).await,
+        "key-hsm-import" => keys_in_a_token::import(world).await,
+        "key-hsm-rotate" => keys_in_a_token::rotate(world).await,
+        "key-hsm-delete-and-purge" => keys_in_a_token::delete_and_purge(world).await,
+        "certificate-hsm-key" => keys_in_a_token::of_a_certificate(world).await,
         _ => bail!("no scenario is called `{name}` here: give it an arm in conformance/rust/src/main.rs"),
     }
 }

@@ -17,6 +17,9 @@ use serde::Deserialize;
 
 use crate::recording::recorded;
 
+/// Stands for the vault whose keys may be in a token, besides the two others.
+pub const PREMIUM: usize = 2;
+
 /// The file that `conformance/run.py` writes.
 #[derive(Deserialize)]
 pub struct World {
@@ -24,6 +27,7 @@ pub struct World {
     pub authority: String,
     pub vault_suffix: String,
     pub vaults: [String; 2],
+    pub premium_vault: String,
     pub seeded_name: String,
     pub seeded_value: String,
     pub seeded_key: String,
@@ -52,7 +56,8 @@ impl World {
 
     /// The address of a vault by our own suffix.
     pub fn vault_url(&self, vault: usize) -> String {
-        format!("https://{}.{}", self.vaults[vault], self.vault_suffix)
+        let name = if vault == PREMIUM { &self.premium_vault } else { &self.vaults[vault] };
+        format!("https://{name}.{}", self.vault_suffix)
     }
 
     /// The address of a vault that the proxy answers for.
