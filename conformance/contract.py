@@ -1,13 +1,17 @@
 """Holds what the vaults answered against Microsoft's OpenAPI description of Key Vault 7.4 (conformance/specs).
 
-Usage: contract.py ANSWERS   (the answers.jsonl that run.py --language python leaves beside its logs)
+Usage: contract.py --language LANGUAGE ANSWERS   (the answers-LANGUAGE.jsonl that run.py leaves beside its logs)
 
 Every answer must be of an operation, a status and a media type that the description knows, without an undocumented
 member, with every required one, and each of the type that is written there. What later versions of the interface
 added, and where the real service departs from its own description, is in contract_additions.toml, each with a reason;
-an addition that nothing needs fails as well.
+an addition that nothing needs fails as well: Python's clients need them all.
+
+Every operation must have been asked for. What a language does not reach is in unreached.toml, each with a reason, and
+both directions are checked.
 """
 
+import argparse
 import base64
 import binascii
 import json
@@ -192,8 +196,7 @@ def referred(reference, file):
 
 def pattern(template):
     """Every path of a template. A version may be left out, with or without its slash."""
-    escaped = re.sub(r"\\\{[^}]*-version\\\}$", r"VERSION", re.escape(template).replace(r"\-", "-"))
-    escaped = re.sub(r"\\\{[^}]*-version\\\}", r"[0-9a-f]*", escaped)
+    escaped = re.sub(r"\\\{[^}]*-version\\\}", r"VERSION", re.escape(template).replace(r"\-", "-"))
     return re.compile(re.sub(r"\\\{[^}]*\\\}", r"[^/]+", escaped).replace("/VERSION", "(?:/[0-9a-f]*)?"))
 
 
@@ -210,9 +213,31 @@ def explained(error):
     return [f"{where}: a {type(error.instance).__name__} is not as described ({error.validator})"]
 
 
+def parse():
+    parser = argparse.ArgumentParser(description="Holds what the vaults answered against the description of Key Vault.")
+    parser.add_argument("--language", required=True)
+    parser.add_argument("answers", type=Path)
+    return parser.parse_args()
+
+
+def coverage(language, known, seen):
+    """What is wrong with the operations that were asked for, or were not."""
+    unreached = tomllib.loads((HERE / "unreached.toml").read_text()).get("unreached", [])
+    reasons = {each["operation"]: each["reason"] for each in unreached if language in each["languages"]}
+    for operation in sorted(reasons.keys() - known):
+        yield f"unreached.toml names `{operation}`, which is no operation"
+    for operation in sorted(reasons.keys() & seen):
+        yield f"{operation} is asked for now: take {language} out of unreached.toml"
+    for operation in sorted(known - seen - reasons.keys()):
+        yield f"{operation} is never asked for: tell it in a scenario, or say in unreached.toml why not"
+    for operation in sorted(reasons.keys() - seen):
+        print(f"not reached: {operation}: {reasons[operation]}")
+
+
 def main():
+    arguments = parse()
     contract, problems, seen = Contract(), Counter(), Counter()
-    answers = [json.loads(line) for line in Path(sys.argv[1]).read_text().splitlines()]
+    answers = [json.loads(line) for line in arguments.answers.read_text().splitlines()]
     if not answers:
         sys.exit("nothing was recorded")
     for answer in answers:
@@ -220,18 +245,19 @@ def main():
         seen[name] += 1
         problems.update(wrong)
     known = {f"{method} {template}" for method, template, *_ in contract.operations}
-    for name in sorted(known - set(seen)):
-        print(f"never asked: {name}")
+    gaps = list(coverage(arguments.language, known, known & set(seen)))
+    for gap in gaps:
+        print(f"to mend: {gap}")
     for problem, times in problems.most_common(SHOWN_MAX):
         print(f"to mend: {problem} ({times} times)")
-    unused = list(contract.unused())
+    unused = list(contract.unused()) if arguments.language == "python" else []
     for kind, addition in unused:
         print(f"to mend: nothing needs the addition of a {kind}: {addition}")
     print(
         f"{len(answers)} answers of {len(known & set(seen))} of {len(known)} operations, "
         f"{len(problems)} kinds of violation, {sum(contract.used.values())} uses of additions"
     )
-    return 1 if problems or unused else 0
+    return 1 if problems or unused or gaps else 0
 
 
 if __name__ == "__main__":

@@ -58,8 +58,8 @@ REMOVED = {
     "proxy": ["AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"],
 }
 CERTIFICATE_PASSWORD = "of a bundle that lives for one run"
-# What the Python clients were answered; contract.py reads it.
-RECORDING = "answers.jsonl"
+# What the clients were answered; contract.py reads it.
+RECORDING = "answers-{}.jsonl"
 READY_SECONDS = 30
 TOKEN = "conformance"
 # Where Debian and Fedora put the module.
@@ -99,7 +99,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="vouchsafe-conformance-") as directory:
         logs = Path(arguments.logs or directory)
         logs.mkdir(parents=True, exist_ok=True)
-        (logs / RECORDING).unlink(missing_ok=True)
+        for language in arguments.language:
+            (logs / RECORDING.format(language)).unlink(missing_ok=True)
         with Server(Path(directory), logs, token=Token(Path(directory))) as server:
             world = prepare(server, Path(directory))
             started = time.monotonic()
@@ -310,7 +311,7 @@ def run(server, world, logs, language, identity, kind, names):
         if not name.startswith(("AZURE_", "IDENTITY_", "MSI_")) and not name.lower().endswith("_proxy")
     }
     environment["CONFORMANCE_WORLD"] = str(world)
-    environment["CONFORMANCE_RECORDING"] = str(logs / RECORDING)
+    environment["CONFORMANCE_RECORDING"] = str(logs / RECORDING.format(language))
     if kind == "own-authority":
         environment["AZURE_AUTHORITY_HOST"] = server.facts["authority"]
     # Lines are written as they come, so that a hang shows how far it got.

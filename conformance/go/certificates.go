@@ -270,6 +270,13 @@ func certificateDeleteAndRecover(t *T) {
 	t.refused(err, 404, "SecretNotFound")
 	t.keyGone(t.keyClient(vaultA), name, "")
 	t.equal(*must(client.GetDeletedCertificate(t, name, nil)).Tags["k"], "v")
+	found := false
+	for _, page := range pages(t, client.NewListDeletedCertificatePropertiesPager(nil)) {
+		for _, item := range page.Value {
+			found = found || item.ID.Name() == name
+		}
+	}
+	t.check(found, "a deleted certificate is not listed as deleted")
 	must(client.RecoverDeletedCertificate(t, name, nil))
 	t.equal(t.certificateOf(client, name, "").CER, second.CER)
 	t.equal(t.certificateOf(client, name, first.ID.Version()).CER, first.CER)

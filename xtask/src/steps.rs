@@ -295,18 +295,7 @@ fn show(workspace: &Workspace, log: &Log) -> Result<Outcome> {
 }
 
 fn python(workspace: &Workspace, log: &Log) -> Result<Outcome> {
-    let told = conformance(workspace, log, "python")?;
-    let Outcome::Noted(scenarios) = told else { return Ok(told) };
-    let mut command = Command::new(prerequisites::python(workspace, log)?);
-    command.arg(workspace.path("conformance/contract.py"));
-    command.arg(workspace.logs().join("conformance-python/answers.jsonl")).current_dir(&workspace.root);
-    let kept = log.run(&mut command, 5 * MINUTE)?;
-    match log.text().lines().rev().find(|line| line.contains(" kinds of violation")) {
-        Some(line) if kept => Ok(Outcome::Noted(format!("{scenarios}; {line}"))),
-        line => Ok(Outcome::Failed(
-            line.unwrap_or("the answers were not held against their description").to_owned(),
-        )),
-    }
+    conformance(workspace, log, "python")
 }
 
 fn rust(workspace: &Workspace, log: &Log) -> Result<Outcome> {
@@ -349,7 +338,23 @@ fn java(workspace: &Workspace, log: &Log) -> Result<Outcome> {
     conformance(workspace, log, "java")
 }
 
+/// The scenarios of a language, and what the vaults answered to them held against Microsoft's description.
 fn conformance(workspace: &Workspace, log: &Log, language: &str) -> Result<Outcome> {
+    let told = scenarios(workspace, log, language)?;
+    let Outcome::Noted(scenarios) = told else { return Ok(told) };
+    let mut command = Command::new(prerequisites::python(workspace, log)?);
+    command.arg(workspace.path("conformance/contract.py")).args(["--language", language]);
+    command.arg(workspace.logs().join(format!("conformance-{language}/answers-{language}.jsonl")));
+    let kept = log.run(command.current_dir(&workspace.root), 5 * MINUTE)?;
+    match log.text().lines().rev().find(|line| line.contains(" kinds of violation")) {
+        Some(line) if kept => Ok(Outcome::Noted(format!("{scenarios}; {line}"))),
+        line => Ok(Outcome::Failed(
+            line.unwrap_or("the answers were not held against their description").to_owned(),
+        )),
+    }
+}
+
+fn scenarios(workspace: &Workspace, log: &Log, language: &str) -> Result<Outcome> {
     let mut command = Command::new(prerequisites::python(workspace, log)?);
     command.arg(workspace.path("conformance/run.py")).args(["--language", language, "--logs"]);
     command.arg(workspace.logs().join(format!("conformance-{language}")));
