@@ -11,7 +11,7 @@ does a listed one that passes. The server's log is kept beside the scenario logs
 
 Environment: VOUCHSAFE_BINARY (default target/debug/vouchsafe); CONFORMANCE_RUST and CONFORMANCE_GO
 (the scenario programs of these languages), CONFORMANCE_JS (a folder with node_modules),
-CONFORMANCE_JAVA (a folder with classes and lib).
+CONFORMANCE_JAVA (a folder with classes and lib), CONFORMANCE_AZ (the `az` to run).
 """
 
 import argparse
@@ -44,13 +44,17 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"))
 BINARY = os.environ.get("VOUCHSAFE_BINARY", str(TARGET / "debug" / "vouchsafe"))
 JS = Path(os.environ.get("CONFORMANCE_JS", TARGET / "js"))
 JAVA = Path(os.environ.get("CONFORMANCE_JAVA", TARGET / "java"))
+AZ = os.environ.get("CONFORMANCE_AZ", str(TARGET / "az" / "bin" / "az"))
 PROGRAMS = {
     "python": [sys.executable, str(HERE / "python" / "scenario.py")],
     "rust": [os.environ.get("CONFORMANCE_RUST", str(TARGET / "debug" / "vouchsafe-conformance"))],
     "js": ["node", str(JS / "main.mjs")],
     "java": ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{JAVA}/classes:{JAVA}/lib/*", "vouchsafe.Main"],
     "go": [os.environ.get("CONFORMANCE_GO", str(TARGET / "go" / "conformance"))],
+    "az": [sys.executable, str(HERE / "az" / "scenario.py")],
 }
+# A command line has stories of its own, told in commands; the SDKs tell theirs under the same names.
+SDKS = [language for language in PROGRAMS if language != "az"]
 REMOVED = {
     "app-service": ["AZURE_POD_IDENTITY_AUTHORITY_HOST"],
     "own-authority": ["AZURE_POD_IDENTITY_AUTHORITY_HOST"],
@@ -70,8 +74,8 @@ TOKEN_MODULES = (
     "/usr/lib64/pkcs11/libsofthsm2.so",
     "/usr/local/lib/softhsm/libsofthsm2.so",
 )
-# For all the scenarios of a process together.
-PROCESS_SECONDS = 300
+# For all the scenarios of a process together; `az` starts Python anew for every command.
+PROCESS_SECONDS, AZ_PROCESS_SECONDS = 300, 900
 PROCESSES_AT_ONCE = 2
 
 
@@ -80,7 +84,7 @@ def main():
     scenarios = tomllib.loads((HERE / "scenarios.toml").read_text())["scenario"]
     gaps = tomllib.loads((HERE / "known_gaps.toml").read_text()).get("gap", [])
     for scenario in scenarios:
-        scenario.setdefault("languages", list(PROGRAMS))
+        scenario.setdefault("languages", SDKS)
     check_catalogue(scenarios, gaps)
     chosen = [
         (scenario, language)
@@ -135,7 +139,7 @@ def check_catalogue(scenarios, gaps):
     names = [scenario["name"] for scenario in scenarios]
     problems = [f"`{name}` is listed twice in scenarios.toml" for name in set(names) if names.count(name) > 1]
     for scenario in scenarios:
-        missing = set(PROGRAMS) - set(scenario["languages"])
+        missing = set() if scenario["languages"] == ["az"] else set(SDKS) - set(scenario["languages"])
         if missing and "why" not in scenario:
             problems.append(f"`{scenario['name']}` leaves out {', '.join(missing)} without a `why`")
     for gap in gaps:
@@ -312,6 +316,7 @@ def run(server, world, logs, language, identity, kind, names):
     }
     environment["CONFORMANCE_WORLD"] = str(world)
     environment["CONFORMANCE_RECORDING"] = str(logs / RECORDING.format(language))
+    environment["CONFORMANCE_AZ"] = AZ
     if kind == "own-authority":
         environment["AZURE_AUTHORITY_HOST"] = server.facts["authority"]
     # Lines are written as they come, so that a hang shows how far it got.
@@ -342,7 +347,8 @@ def watch(command, environment, log, language, names):
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output, start_new_session=True
         )
-        timer = threading.Timer(PROCESS_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
+        seconds = AZ_PROCESS_SECONDS if language == "az" else PROCESS_SECONDS
+        timer = threading.Timer(seconds, os.killpg, (process.pid, signal.SIGKILL))
         timer.start()
         for line in process.stdout:
             text = line.decode(errors="replace")

@@ -1,7 +1,7 @@
 //! What the demo and the proof need from the machine, and how they get it: Debian's packages, and Python's.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -124,13 +124,33 @@ pub fn install(log: &Log, purpose: Purpose) -> Result<Vec<String>> {
 
 /// The Python interpreter that has the foreign clients; makes its environment when it is not as pinned.
 pub fn python(workspace: &Workspace, log: &Log) -> Result<PathBuf> {
-    let environment = workspace.target.join("venv");
-    let python = environment.join("bin").join("python");
     let pinned = workspace.path("conformance/python/requirements.txt");
+    let environment = python_environment(workspace.target.join("venv"), &pinned, log, |python| {
+        log.must(Command::new(python).args(["-m", "pip", "check"]), INSTALL)
+    })?;
+    Ok(environment.join("bin/python"))
+}
+
+/// The `az` command line, in an environment of its own. Its packages are not checked against what they ask for, because
+/// those of the other services are left out on purpose; the scenarios tell whether it works.
+pub fn az(workspace: &Workspace, log: &Log) -> Result<PathBuf> {
+    let pinned = workspace.path("conformance/az/requirements.txt");
+    let environment = python_environment(workspace.target.join("az"), &pinned, log, |_| Ok(()))?;
+    Ok(environment.join("bin/az"))
+}
+
+/// A virtual environment with exactly what `pinned` lists; made anew when that has changed or `check` did not pass.
+fn python_environment(
+    environment: PathBuf,
+    pinned: &Path,
+    log: &Log,
+    check: impl Fn(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let python = environment.join("bin").join("python");
     let installed = environment.join("installed-requirements.txt");
-    let wanted = fs::read(&pinned)?;
+    let wanted = fs::read(pinned)?;
     if fs::read(&installed).is_ok_and(|found| found == wanted) && python.exists() {
-        return Ok(python);
+        return Ok(environment);
     }
     log.must(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment), INSTALL)?;
     let mut pip = Command::new(&python);
@@ -140,13 +160,14 @@ pub fn python(workspace: &Workspace, log: &Log) -> Result<PathBuf> {
         "install",
         "--quiet",
         "--disable-pip-version-check",
+        "--no-compile",
         "--no-deps",
         "--requirement",
     ]);
-    log.must(pip.arg(&pinned), INSTALL)?;
-    log.must(Command::new(&python).args(["-m", "pip", "check"]), INSTALL)?;
+    log.must(pip.arg(pinned), INSTALL)?;
+    check(&python)?;
     fs::write(installed, wanted)?;
-    Ok(python)
+    Ok(environment)
 }
 
 /// Puts the packages of the JavaScript client below the target directory, as its lock file says; tells whether Node.js

@@ -80,6 +80,13 @@ const STEPS: &[Step] = &[
         run: python,
     },
     Step {
+        name: "az",
+        what: "the `az` command line, unmodified",
+        after: Some("build"),
+        pace: Pace::Beside,
+        run: az,
+    },
+    Step {
         name: "rust",
         what: "Rust's Azure SDK, unmodified",
         after: Some("build"),
@@ -296,6 +303,11 @@ fn show(workspace: &Workspace, log: &Log) -> Result<Outcome> {
 
 fn python(workspace: &Workspace, log: &Log) -> Result<Outcome> {
     conformance(workspace, log, "python")
+}
+
+fn az(workspace: &Workspace, log: &Log) -> Result<Outcome> {
+    prerequisites::az(workspace, log)?;
+    conformance(workspace, log, "az")
 }
 
 fn rust(workspace: &Workspace, log: &Log) -> Result<Outcome> {
