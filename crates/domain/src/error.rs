@@ -13,12 +13,27 @@ pub enum Fault {
     /// A dependency does not answer; trying again may help.
     #[error("{0}")]
     Unavailable(String),
+    /// A dependency does not answer, and it is known when trying again is sensible.
+    #[error("{why}")]
+    UnavailableFor {
+        /// What does not answer.
+        why: String,
+        /// When to try again.
+        retry_after_seconds: u32,
+    },
     /// Other writers were faster too often; trying again soon will help.
     #[error("too many concurrent changes to the same object")]
     Contended,
     /// Stored bytes or our own assumptions are wrong; trying again will not help.
     #[error("{0}")]
     Broken(String),
+}
+
+impl Fault {
+    /// Whether a dependency did not answer, so that nobody knows what it did.
+    pub const fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::UnavailableFor { .. })
+    }
 }
 
 impl From<StoreError> for Fault {

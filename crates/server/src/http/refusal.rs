@@ -17,11 +17,8 @@ pub fn of_fault(dialect: Dialect, fault: &Fault) -> Problem {
             "too many concurrent changes to the same object; try again",
         )
         .with_retry_after(1),
-        Fault::Unavailable(detail) => {
-            tracing::error!(detail, "a dependency is unavailable");
-            Problem::usual(dialect, Class::Unavailable, "the service cannot answer now; try again")
-                .with_retry_after(1)
-        }
+        Fault::Unavailable(detail) => unavailable(dialect, detail, 1),
+        Fault::UnavailableFor { why, retry_after_seconds } => unavailable(dialect, why, *retry_after_seconds),
         Fault::Broken(detail) => {
             tracing::error!(detail, "the request failed because of us");
             Problem::usual(
@@ -31,6 +28,13 @@ pub fn of_fault(dialect: Dialect, fault: &Fault) -> Problem {
             )
         }
     }
+}
+
+/// SECURITY: when to come again says that something is out of order, which the answer says anyway, and not what.
+fn unavailable(dialect: Dialect, detail: &str, retry_after_seconds: u32) -> Problem {
+    tracing::error!(detail, retry_after_seconds, "a dependency is unavailable");
+    Problem::usual(dialect, Class::Unavailable, "the service cannot answer now; try again")
+        .with_retry_after(retry_after_seconds)
 }
 
 /// A refusal of the vault room, in Key Vault's words.

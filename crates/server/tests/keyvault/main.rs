@@ -7,6 +7,7 @@ mod certificates;
 mod keys;
 #[path = "../support/mod.rs"]
 mod support;
+mod unavailable;
 mod wycheproof;
 
 use serde_json::Value;
@@ -28,7 +29,10 @@ impl Bench {
     }
 
     async fn with(seed: u64, sku: Sku) -> Self {
-        let server = InProcess::found(seed).await;
+        Self::over(InProcess::found(seed).await, sku).await
+    }
+
+    async fn over(server: InProcess, sku: Sku) -> Self {
         let home = server.memory.home;
         let wanted = VaultToPut { sku: Some(sku), ..VaultToPut::default() };
         server.opened.put_vault(home, VAULT, &wanted).await;

@@ -64,7 +64,7 @@ impl Platform {
             match self.step(context, vault, &place, standing, &pending, step).await {
                 Ok(Attempt::Done(moved)) => return Ok(Some(moved)),
                 Ok(Attempt::Again) => {}
-                Err(Error::Fault(Fault::Unavailable(why))) if step != NextStep::Cancel => {
+                Err(Error::Fault(why)) if why.is_unavailable() && step != NextStep::Cancel => {
                     tracing::warn!(%why, "a pending certificate waits");
                     return Ok(Some(pending));
                 }

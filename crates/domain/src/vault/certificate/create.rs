@@ -130,8 +130,7 @@ impl Platform {
             (self.attempt(intent, commit, done, context).await?, admitted.tenant)
         });
         // Of a fault it is not known whether the store has the operation after all: then the key must stay.
-        if matches!(&result, Err(error) if !matches!(error, Error::Fault(Fault::Unavailable(_) | Fault::Broken(_))))
-        {
+        if matches!(&result, Err(error) if !error.leaves_it_open()) {
             self.forget_prepared(prepared).await;
         }
         result

@@ -160,7 +160,7 @@ impl Platform {
             (self.attempt(intent, commit, read, context).await?, admitted.tenant)
         });
         if let (Err(error), Some(taken)) = (&done, taken)
-            && !matches!(error, Error::Fault(Fault::Unavailable(_) | Fault::Broken(_)))
+            && !error.leaves_it_open()
         {
             // Of a fault it is not known whether the store has the version after all.
             self.discard(taken.policy.key.spec, taken.policy.key.in_token, Some(taken.held)).await;

@@ -220,7 +220,9 @@ impl Platform {
             Ok(answer) => answer.to_vec(),
             Err(Error::NotFound(..) | Error::VaultNotFound(_)) => OcspError::Unauthorized.to_der(),
             Err(Error::BadParameter(_)) => OcspError::MalformedRequest.to_der(),
-            Err(Error::Fault(Fault::Unavailable(_) | Fault::Contended)) => OcspError::TryLater.to_der(),
+            Err(Error::Fault(fault)) if fault.is_unavailable() || matches!(fault, Fault::Contended) => {
+                OcspError::TryLater.to_der()
+            }
             Err(error) => {
                 tracing::warn!(%error, "an OCSP request was not answered");
                 OcspError::InternalError.to_der()

@@ -15,9 +15,10 @@ impl From<HsmError> for Error {
     fn from(error: HsmError) -> Self {
         match error {
             HsmError::Unsupported(_) | HsmError::Refused(_) => Self::BadParameter(error.to_string()),
-            HsmError::Unavailable { .. } | HsmError::Locked => {
-                Self::Fault(Fault::Unavailable(error.to_string()))
+            HsmError::Unavailable { retry_after_seconds } => {
+                Self::Fault(Fault::UnavailableFor { why: error.to_string(), retry_after_seconds })
             }
+            HsmError::Locked => Self::Fault(Fault::Unavailable(error.to_string())),
             HsmError::Mismatch | HsmError::NotFound | HsmError::Broken(_) => {
                 Self::Fault(Fault::Broken(error.to_string()))
             }
