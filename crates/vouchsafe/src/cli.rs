@@ -104,6 +104,12 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether the command has keys or tokens of others in its memory.
+    pub fn holds_keys(&self) -> bool {
+        let ceremony = matches!(self, Self::Init(_) | Self::Rekey(_) | Self::Recover(_) | Self::OpenShare(_));
+        ceremony || self.is_a_server()
+    }
+
     /// Whether the command serves until it is stopped.
     pub fn is_a_server(&self) -> bool {
         matches!(self, Self::Serve(_) | Self::Agent(_) | Self::Dev(_) | Self::Pkcs11Module)

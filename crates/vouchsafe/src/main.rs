@@ -20,6 +20,12 @@ static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    if cli.command.holds_keys()
+        && let Err(error) = keep_memory_private()
+    {
+        eprintln!("error: the kernel does not let this process forbid dumps of its memory: {error}");
+        return ExitCode::FAILURE;
+    }
     init_logging(cli.command.is_a_server());
     // It does one thing at a time, with foreign code: no runtime and no threads of ours beside it.
     if let cli::Command::Pkcs11Module = cli.command {
@@ -53,6 +59,16 @@ fn pkcs11_module() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Forbids core images of this process, and other processes of its user to look into it.
+///
+/// SECURITY: the kernel lets processes of one user read each other's memory and attach to each other, unless one says
+/// that it is not to be dumped. Root may do both all the same.
+fn keep_memory_private() -> std::io::Result<()> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 /// Servers log what happens to standard error; other commands only what goes wrong. `VOUCHSAFE_LOG` says otherwise.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::Method;
 use vouchsafe_crypto::Reason;
+use vouchsafe_domain::audit::{Entry, Outcome, Subject};
 use vouchsafe_domain::ids::ClientId;
 use vouchsafe_domain::ports::log::Position;
 use vouchsafe_domain::resource::Error;
@@ -93,6 +94,8 @@ async fn token(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
 }
 
 const TAIL_MAX: u32 = 1_000;
+/// The audit entry's action when somebody reads the log.
+const READ_AUDIT: &str = "vouchsafe/auditLog/read";
 
 /// Entries from a position on; without one, the newest.
 async fn audit(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
@@ -104,9 +107,21 @@ async fn audit(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
         None => app.platform.trail().len().saturating_sub(u64::from(limit)),
         Some(text) => text.parse().map_err(|_| invalid("`from` must be the number of an entry"))?,
     };
-    let entries =
-        app.platform.trail().read(Position(from), usize::try_from(limit).unwrap_or(usize::MAX)).await;
+    let trail = app.platform.trail();
+    let entries = trail.read(Position(from), usize::try_from(limit).unwrap_or(usize::MAX)).await;
     let entries = entries.map_err(|error| of_fault(Dialect::Ours, &error.into()))?;
+    // SECURITY: who reads the log is in the log before anybody has it. Whoever learns only that the log was read learns
+    // nothing more, and is not recorded again; a reader who follows would read about nothing but himself for ever.
+    let tells =
+        |(_, bytes): &(_, Vec<u8>)| Entry::decode(bytes).is_none_or(|entry| entry.action != READ_AUDIT);
+    if entries.iter().any(tells) {
+        let context = app.context(&request.head);
+        let subject = Subject { by: "kernel".to_owned(), ..Subject::default() };
+        let mut entry = Entry::new(context.request, subject, READ_AUDIT, "/", context.now);
+        entry.from.clone_from(&context.from);
+        let recorded = trail.record(entry.outcome(Outcome::Done, None)).await;
+        recorded.map_err(|fault| of_fault(Dialect::Ours, &fault))?;
+    }
     let next = entries.last().map_or(from, |(position, _)| position.0 + 1);
     let entries =
         entries.into_iter().map(|(position, bytes)| shown(position, &bytes)).collect::<Result<_, _>>()?;
