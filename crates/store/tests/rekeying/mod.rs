@@ -1,6 +1,7 @@
 //! All rings get new keys while the store is in use, and the work may end anywhere.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,19 +12,20 @@ use vouchsafe_domain::ports::store::{Expect, Key, Kind, Partition, Prefix};
 use vouchsafe_store::Barrier;
 use vouchsafe_store::barrier::rekey::{BATCH_RECORDS_MAX, Progress, Rekey, Rekeyed};
 use vouchsafe_store::engine::memory::Memory;
+use vouchsafe_store::engine::sqlite::Sqlite;
 use vouchsafe_store::engine::{Batch, BatchError, Engine, EngineError, Mark, Stored};
 use vouchsafe_testkit::suites::store::{commit, tenant, value, vault};
 
-use crate::support::{root, run};
+use crate::support::{copy, root, run};
 use crate::{RING, get, new_store, put};
 
 /// An engine that stops after some commits, as if the process had been killed there.
-struct Mortal {
-    inner: Memory,
+struct Mortal<E> {
+    inner: E,
     commits_left: Arc<AtomicU64>,
 }
 
-impl Engine for Mortal {
+impl<E: Engine> Engine for Mortal<E> {
     async fn get(&self, key: &[u8]) -> Result<Option<Stored>, EngineError> {
         self.inner.get(key).await
     }
@@ -92,17 +94,6 @@ async fn all_is_there<E: Engine>(store: &Barrier<E>) {
     }
 }
 
-/// How many records there are by the version of the key in their header, rings apart.
-async fn versions(engine: &Memory) -> BTreeMap<u32, usize> {
-    let mut versions = BTreeMap::new();
-    for (key, stored) in engine.scan(&[], None, 10_000).await.unwrap() {
-        if key[33] != RING {
-            *versions.entry(u32::from_be_bytes(stored.bytes[1..5].try_into().unwrap())).or_default() += 1;
-        }
-    }
-    versions
-}
-
 /// 18 records and the canary.
 const RECORDS: usize = 19;
 
@@ -144,35 +135,83 @@ fn new_keys_leave_every_record_and_its_revision_as_they_were_and_nothing_under_a
     });
 }
 
+/// How many records there are by the version of the key in their header, rings apart.
+async fn versions(engine: &impl Engine) -> BTreeMap<u32, usize> {
+    let mut versions = BTreeMap::new();
+    for (key, stored) in engine.scan(&[], None, 10_000).await.unwrap() {
+        if key[33] != RING {
+            *versions.entry(u32::from_be_bytes(stored.bytes[1..5].try_into().unwrap())).or_default() += 1;
+        }
+    }
+    versions
+}
+
+/// Gives out keys until `commits` commits were made, and goes on with whatever `engine` opens then. Whether it was done
+/// before that.
+async fn killed_after<E: Engine, F: Future<Output = E>>(commits: u64, engine: impl Fn() -> F) -> bool {
+    let mortal = Mortal { inner: engine().await, commits_left: Arc::new(AtomicU64::new(commits)) };
+    let store = Barrier::open(mortal, &root(7)).await.unwrap();
+    let first = match store.begin().await {
+        Ok(_) => store.run(&partitions(), &Progress::default()).await.map(|_| ()),
+        Err(error) => Err(error),
+    };
+    all_is_there(&store).await;
+    drop(store);
+    let store = Barrier::open(engine().await, &root(7)).await.unwrap();
+    all_is_there(&store).await;
+    if first.is_ok() {
+        assert!(commits > 15, "killed {commits} times");
+        return true;
+    }
+    if commits > 0 {
+        assert!(store.is_pending().await.unwrap(), "begun, and not done, after {commits}");
+    }
+    store.begin().await.unwrap();
+    store.run(&partitions(), &Progress::default()).await.unwrap();
+    all_is_there(&store).await;
+    drop(store);
+    // One new key each, however often it was begun: nothing was rotated twice.
+    assert_eq!(versions(&engine().await).await, [(2, RECORDS)].into(), "after {commits} commits");
+    false
+}
+
 #[test]
 fn killed_after_every_commit_the_work_goes_on_and_no_read_fails() {
     run(async {
         for commits in 0.. {
             let engine = Memory::new();
             filled(&engine).await;
-            let left = Arc::new(AtomicU64::new(commits));
-            let mortal = Mortal { inner: engine.clone(), commits_left: Arc::clone(&left) };
-            let store = Barrier::open(mortal, &root(7)).await.unwrap();
-            let first = match store.begin().await {
-                Ok(_) => store.run(&partitions(), &Progress::default()).await.map(|_| ()),
-                Err(error) => Err(error),
-            };
-            all_is_there(&store).await;
-            drop(store);
-            let store = Barrier::open(engine.clone(), &root(7)).await.unwrap();
-            all_is_there(&store).await;
-            if first.is_ok() {
-                assert!(commits > 15, "killed {commits} times");
+            if killed_after(commits, || async { engine.clone() }).await {
                 return;
             }
-            if commits > 0 {
-                assert!(store.is_pending().await.unwrap(), "begun, and not done, after {commits}");
+        }
+    });
+}
+
+#[test]
+fn killed_after_every_commit_a_database_on_disk_goes_on_and_no_read_fails() {
+    let directory = tempfile::tempdir().unwrap();
+    let whole = directory.path().join("whole");
+    std::fs::create_dir(&whole).unwrap();
+    let path = whole.join("store.sqlite");
+    run(async {
+        Sqlite::create(&path).unwrap();
+        Barrier::initialise(Sqlite::open(&path, ()).unwrap(), &root(7), [1; 16]).await.unwrap();
+        let store = Barrier::open(Sqlite::open(&path, ()).unwrap(), &root(7)).await.unwrap();
+        for (key, text) in contents() {
+            store.commit(commit().put(key, Expect::Absent, value(text))).await.unwrap();
+        }
+        drop(store);
+        for commits in 0.. {
+            let mortal = directory.path().join(format!("killed-{commits}"));
+            copy(&whole, &mortal);
+            let path = mortal.join("store.sqlite");
+            let done = killed_after(commits, || async { Sqlite::open(&path, ()).unwrap() }).await;
+            std::fs::remove_dir_all(&mortal).unwrap();
+            if done {
+                println!("a database on disk was killed after each of {commits} commits");
+                return;
             }
-            store.begin().await.unwrap();
-            store.run(&partitions(), &Progress::default()).await.unwrap();
-            all_is_there(&store).await;
-            // One new key each, however often it was begun: nothing was rotated twice.
-            assert_eq!(versions(&engine).await, [(2, RECORDS)].into(), "after {commits} commits");
         }
     });
 }

@@ -35,7 +35,11 @@ fn custodians() -> &'static [(String, String)] {
     })
 }
 
-fn recovery(threshold: u8, count: usize) -> Recovery {
+pub(super) fn custodian_private_keys() -> impl Iterator<Item = String> {
+    custodians().iter().map(|(_, private)| private.clone())
+}
+
+pub(super) fn recovery(threshold: u8, count: usize) -> Recovery {
     let keys = custodians().iter().take(count).enumerate();
     let keys = keys.map(|(n, (public, _))| Custodian::from_pem(&format!("custodian {n}"), public).unwrap());
     Recovery::new(threshold, keys.collect()).unwrap()

@@ -11,13 +11,13 @@ use super::{made, opened};
 use crate::support::run;
 
 /// A TPM in a process of its own, with its state in a directory.
-struct SoftwareTpm {
+pub(super) struct SoftwareTpm {
     process: Child,
     tcti: String,
 }
 
 impl SoftwareTpm {
-    fn start(directory: &Path) -> Self {
+    pub(super) fn start(directory: &Path) -> Self {
         let state = directory.join("tpm");
         std::fs::create_dir_all(&state).unwrap();
         let port = two_free_ports();
@@ -43,7 +43,7 @@ impl SoftwareTpm {
         Self { process, tcti: format!("swtpm:host=127.0.0.1,port={port}") }
     }
 
-    fn source(&self, pcrs: &[u8]) -> RootKeySource {
+    pub(super) fn source(&self, pcrs: &[u8]) -> RootKeySource {
         RootKeySource::Tpm(TpmSource { tcti: self.tcti.clone(), pcrs: pcrs.to_vec() })
     }
 }
