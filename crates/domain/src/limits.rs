@@ -20,6 +20,22 @@ pub const BACKUP_VERSIONS_MAX: usize = 500;
 pub const BACKUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The release policy of an exportable key.
 pub const RELEASE_POLICY_BYTES_MAX: usize = 10 * 1024;
+/// How deep a release policy nests: its own lists and objects, two for each level of conditions.
+pub const RELEASE_POLICY_DEPTH_MAX: usize = 16;
+/// Authorities and conditions of one release policy.
+pub const RELEASE_CONDITIONS_MAX: usize = 100;
+/// The path of a claim, and a text that it must equal.
+pub const RELEASE_TEXT_BYTES_MAX: usize = 1_024;
+/// How long the certificate beside a released key's signature holds, from when its key began to sign.
+pub const RELEASE_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(365 * 86_400);
+/// The longest life of a token about an environment; Azure's attestation service gives 8 hours.
+pub const ATTESTATION_LIFETIME_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// What an attestation service calls itself.
+pub const ATTESTATION_ISSUER_BYTES_MAX: usize = 256;
+/// Keys of one attestation service.
+pub const ATTESTATION_KEYS_MAX: usize = 32;
+/// Attestation services that one tenant trusts.
+pub const ATTESTATION_ISSUERS_MAX: usize = 64;
 /// The longest time that a rotation policy can name.
 pub const ROTATION_SPAN_DAYS_MAX: u32 = 36_525;
 /// The shortest `expiryTime` of a rotation policy; Key Vault documents 28 days.

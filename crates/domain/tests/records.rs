@@ -10,7 +10,7 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use prost::Message;
 use uuid::Uuid;
 use vouchsafe_crypto::SecretBytes;
-use vouchsafe_crypto::jose::{Algorithm, KeyKind, SigningKey};
+use vouchsafe_crypto::jose::{Algorithm, JwkSet, KeyKind, SigningKey};
 use vouchsafe_crypto::keys::{KeySpec, PublicKey};
 use vouchsafe_crypto::x509::Certificate;
 use vouchsafe_domain::access::assignment::{PrincipalType, RoleAssignment};
@@ -18,7 +18,8 @@ use vouchsafe_domain::access::built_in;
 use vouchsafe_domain::access::pattern::ActionPattern;
 use vouchsafe_domain::access::role::{Permission, RoleDefinition};
 use vouchsafe_domain::directory::{
-    Application, CertificateCredential, Group, SecretCredential, ServicePrincipal, Tenant, TenantDomain,
+    Application, AttestationIssuer, CertificateCredential, Group, SecretCredential, ServicePrincipal, Tenant,
+    TenantDomain,
 };
 use vouchsafe_domain::identity::{Binding, ManagedIdentity};
 use vouchsafe_domain::ids::{
@@ -117,6 +118,14 @@ fn permission(actions: &[&str], data_actions: &[&str]) -> Permission {
         not_data_actions: patterns(&["*/purge/action"]),
         condition: None,
     }
+}
+
+/// The key pair of RFC 7515, Appendix A.3, as that of a service.
+fn attestation_issuer() -> AttestationIssuer {
+    let keys = br#"{"keys":[{"kid":"one","use":"sig","alg":"ES256","crv":"P-256","kty":"EC",
+        "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
+    let keys = JwkSet::parse(keys).expect("a key set");
+    AttestationIssuer::new("https://attest.example", keys).expect("an issuer")
 }
 
 fn control_plane() -> Vec<Sample> {
@@ -239,6 +248,7 @@ fn control_plane() -> Vec<Sample> {
                 members: vec![PrincipalId(id(4)), PrincipalId(id(13))],
             },
         ),
+        noun("AttestationIssuer", &attestation_issuer()),
         noun("RoleDefinition", &role.expect("a role")),
         noun("RoleAssignment", &assignment),
         noun("RoleAssignment of a new tenant", &first),

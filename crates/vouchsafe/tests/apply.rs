@@ -42,6 +42,9 @@ identities:
 principal_groups:
   - name: readers
     members: [ { identity: web }, { identity: worker } ]
+attestation_issuers:
+  - issuer: https://attest.example
+    keys: { keys: [ { kid: one, kty: EC, crv: P-256, x: f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU, y: x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0 } ] }
 custom_roles:
   - name: Lister
     data_actions: [ Microsoft.KeyVault/vaults/secrets/readMetadata/action ]
@@ -54,14 +57,23 @@ role_assignments:
 async fn a_document_is_made_so_once_and_then_left_alone() {
     let desk = Desk::new().await;
     let (status, said, complained) = desk.apply(WORLD, &["--dry-run"]);
-    assert!(status.success() && said.contains("8 of 8 would change"), "{said}{complained}");
+    assert!(status.success() && said.contains("9 of 9 would change"), "{said}{complained}");
     // Nothing happened: the real run changes all of it.
-    for expected in ["8 of 8 changed", "0 of 8 changed"] {
+    for expected in ["9 of 9 changed", "0 of 9 changed"] {
         let (status, said, complained) = desk.apply(WORLD, &[]);
         assert!(status.success() && said.contains(expected), "{said}{complained}");
     }
-    let (_, said, complained) = desk.apply(&WORLD.replace("uid: 1000", "uid: 1001"), &[]);
-    assert!(said.contains("1 of 8 changed"), "{said}{complained}");
+    for (from, to) in [("uid: 1000", "uid: 1001"), ("kid: one", "kid: two")] {
+        let (_, said, complained) = desk.apply(&WORLD.replace(from, to), &[]);
+        assert!(said.contains("of 9 changed"), "{said}{complained}");
+        assert!(said.lines().filter(|line| line.contains("updated")).count() >= 1, "{said}{complained}");
+    }
+    // An empty set takes the trust away, and is said on purpose.
+    let none = "attestation_issuers:\n  - { issuer: 'https://attest.example', keys: { keys: [] } }\n";
+    for expected in ["1 of 1 changed", "0 of 1 changed"] {
+        let (_, said, complained) = desk.apply(none, &[]);
+        assert!(said.contains(expected), "{said}{complained}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,6 +84,15 @@ async fn a_mistake_is_told_with_its_place_and_changes_nothing_more() {
         ("vaults:\n  - nme: app\n", "2"),
         ("identities:\n  - name: web\n    bindings: [ {} ]\n", "3"),
         ("role_assignments:\n  - { role: Reader, scope: subscription }\n", "2"),
+        (
+            "attestation_issuers:\n  - { issuer: 'http://a.example', keys: { keys: [] } }\n",
+            "attestation_issuers[0]",
+        ),
+        ("attestation_issuers:\n  - { issuer: 'https://a.example', keys: [] }\n", "attestation_issuers[0]"),
+        (
+            "attestation_issuers:\n  - { issuer: 'https://a.example', keys: { keys: [ { kid: a, kty: oct, k: AAAA } ] } }\n",
+            "attestation_issuers[0]",
+        ),
         ("vaults: 7\n", "1"),
         ("vaults:\n  - name: 'x'\n", "vaults[0]"),
         ("vaults:\n  - { name: app, resource_group: nowhere }\n", "nowhere"),

@@ -12,7 +12,7 @@ pub use answer::{
     RekeyStatus, Status, Subject,
 };
 pub use desired::{
-    Application, ApplyRequest, Binding, CustomRole, DEFAULT_GROUP, DesiredState, Group, Identity, Member,
-    Principal, PrincipalGroup, RoleAssignment, Scope, Sku, Subscription, Tenant, Vault,
+    Application, ApplyRequest, AttestationIssuer, Binding, CustomRole, DEFAULT_GROUP, DesiredState, Group,
+    Identity, Member, Principal, PrincipalGroup, RoleAssignment, Scope, Sku, Subscription, Tenant, Vault,
 };
 pub use secret::{ClientSecret, ClientSecretRequest, SecretWrite};

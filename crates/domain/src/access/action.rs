@@ -202,6 +202,8 @@ actions! {
         WriteApplication = "Microsoft.Directory/applications/write",
         /// Create or change a group.
         WriteGroup = "Microsoft.Directory/groups/write",
+        /// Trust an attestation service, or take the trust away.
+        WriteAttestationIssuer = "Microsoft.Directory/attestationIssuers/write",
     }
 }
 

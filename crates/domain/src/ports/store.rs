@@ -96,6 +96,8 @@ pub enum Kind {
     IssuedCertificate = 34,
     /// A private certificate authority of a vault.
     CertificateAuthority = 35,
+    /// An attestation service that a tenant trusts.
+    AttestationIssuer = 36,
 }
 
 /// The typed path of a record. The barrier turns it into an opaque engine key; names never reach the disk.

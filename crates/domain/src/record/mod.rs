@@ -175,6 +175,11 @@ records! {
         #[prost(string, tag = "2")] display_name: String,
         #[prost(bytes = "vec", repeated, tag = "3")] members: Vec<Vec<u8>>,
     }
+    /// An attestation service that a tenant trusts, with its key set as JSON.
+    AttestationIssuer {
+        #[prost(string, tag = "1")] issuer: String,
+        #[prost(bytes = "vec", tag = "2")] keys: Vec<u8>,
+    }
     /// What one entry of a role permits.
     Permission {
         #[prost(string, repeated, tag = "1")] actions: Vec<String>,

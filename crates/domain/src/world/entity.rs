@@ -6,7 +6,7 @@ use vouchsafe_crypto::{Reason, SecretBytes};
 
 use crate::access::assignment::RoleAssignment;
 use crate::access::role::RoleDefinition;
-use crate::directory::{Application, Group, ServicePrincipal};
+use crate::directory::{Application, AttestationIssuer, Group, ServicePrincipal};
 use crate::identity::ManagedIdentity;
 use crate::ids::TenantId;
 use crate::ports::store::{Key, Kind, Partition, Record};
@@ -33,6 +33,8 @@ pub enum Entity {
     ServicePrincipal(Arc<ServicePrincipal>),
     /// A group.
     Group(Arc<Group>),
+    /// An attestation service that is trusted.
+    AttestationIssuer(Arc<AttestationIssuer>),
     /// A custom role definition.
     RoleDefinition(Arc<RoleDefinition>),
     /// A role assignment.
@@ -43,7 +45,7 @@ pub enum Entity {
 
 impl Entity {
     /// The kinds that a snapshot is made of.
-    pub const KINDS: [Kind; 11] = [
+    pub const KINDS: [Kind; 12] = [
         Kind::Subscription,
         Kind::ResourceGroup,
         Kind::Vault,
@@ -52,6 +54,7 @@ impl Entity {
         Kind::Application,
         Kind::ServicePrincipal,
         Kind::Group,
+        Kind::AttestationIssuer,
         Kind::RoleDefinition,
         Kind::RoleAssignment,
         Kind::SigningKey,
@@ -74,6 +77,9 @@ impl Entity {
             Self::Application(noun) => Key::new(partition, Kind::Application, noun.id.to_string()),
             Self::ServicePrincipal(noun) => Key::new(partition, Kind::ServicePrincipal, noun.id.to_string()),
             Self::Group(noun) => Key::new(partition, Kind::Group, noun.id.to_string()),
+            Self::AttestationIssuer(noun) => {
+                Key::new(partition, Kind::AttestationIssuer, noun.issuer.clone())
+            }
             Self::RoleDefinition(noun) => Key::new(partition, Kind::RoleDefinition, noun.id().to_string()),
             Self::RoleAssignment(noun) => Key::new(partition, Kind::RoleAssignment, noun.id.to_string()),
             Self::SigningKey(noun) => Key::new(partition, Kind::SigningKey, noun.kid.clone()),
@@ -90,6 +96,7 @@ impl Entity {
             Self::Application(noun) => noun.encode(),
             Self::ServicePrincipal(noun) => noun.encode(),
             Self::Group(noun) => noun.encode(),
+            Self::AttestationIssuer(noun) => noun.encode(),
             Self::RoleDefinition(noun) => noun.encode(),
             Self::RoleAssignment(noun) => noun.encode(),
             Self::SigningKey(noun) => noun.encode(),
@@ -111,6 +118,7 @@ impl Entity {
             Kind::Application => Self::Application(noun(bytes)?),
             Kind::ServicePrincipal => Self::ServicePrincipal(noun(bytes)?),
             Kind::Group => Self::Group(noun(bytes)?),
+            Kind::AttestationIssuer => Self::AttestationIssuer(noun(bytes)?),
             Kind::RoleDefinition => Self::RoleDefinition(noun(bytes)?),
             Kind::RoleAssignment => Self::RoleAssignment(noun(bytes)?),
             Kind::SigningKey => Self::SigningKey(noun(bytes)?),

@@ -9,7 +9,7 @@ use super::entity::Entity;
 use crate::access::assignment::RoleAssignment;
 use crate::access::facts::Facts;
 use crate::access::role::RoleDefinition;
-use crate::directory::{Application, Group, ServicePrincipal, Tenant};
+use crate::directory::{Application, AttestationIssuer, Group, ServicePrincipal, Tenant};
 use crate::error::Fault;
 use crate::identity::ManagedIdentity;
 use crate::ids::{
@@ -253,6 +253,17 @@ impl TenantSnapshot {
     /// The service principal of an application.
     pub fn service_principal(&self, client: ClientId) -> Option<Arc<ServicePrincipal>> {
         self.service_principals().find(|principal| principal.client == client).cloned()
+    }
+
+    /// An attestation service that is trusted, by what its tokens say in `iss`.
+    pub fn attestation_issuer(&self, issuer: &str) -> Option<Arc<AttestationIssuer>> {
+        let partition = Partition::Tenant(self.tenant.id);
+        one!(self, AttestationIssuer, Key::new(partition, Kind::AttestationIssuer, issuer))
+    }
+
+    /// All attestation services that are known.
+    pub fn attestation_issuers(&self) -> impl Iterator<Item = &Arc<AttestationIssuer>> {
+        each!(self, AttestationIssuer)
     }
 
     /// All user groups.

@@ -66,6 +66,7 @@ fn kind(kind: Kind) -> &'static str {
         Kind::Vault => "vault",
         Kind::Identity => "identity",
         Kind::Application => "application",
+        Kind::AttestationIssuer => "attestation issuer",
         Kind::PrincipalGroup => "principal group",
         Kind::CustomRole => "custom role",
         Kind::RoleAssignment => "role assignment",

@@ -41,6 +41,8 @@ pub enum Kind {
     Identity,
     /// An application with its service principal.
     Application,
+    /// An attestation service that is trusted.
+    AttestationIssuer,
     /// A group of principals.
     PrincipalGroup,
     /// A role of the operator's own.

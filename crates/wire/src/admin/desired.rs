@@ -30,6 +30,9 @@ pub struct DesiredState {
     /// The applications, each with its service principal.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub applications: Vec<Application>,
+    /// Attestation services that may vouch for environments to which keys are released.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attestation_issuers: Vec<AttestationIssuer>,
     /// Groups of principals, which roles can be assigned to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub principal_groups: Vec<PrincipalGroup>,
@@ -210,6 +213,19 @@ pub struct Application {
     /// Certificates it may sign assertions with, each in PEM.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<String>,
+    /// The tenant it belongs to, by name or id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+}
+
+/// An attestation service.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttestationIssuer {
+    /// What its tokens say in `iss`, exactly.
+    pub issuer: String,
+    /// The keys that it signs with: a JWK set (RFC 7517 §5). An empty one takes the trust away.
+    pub keys: serde_json::Value,
     /// The tenant it belongs to, by name or id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,

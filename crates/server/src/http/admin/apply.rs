@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
+use vouchsafe_crypto::jose::JwkSet;
 use vouchsafe_crypto::x509::Certificate;
 use vouchsafe_domain::access::assignment::{NewAssignment, PrincipalType};
 use vouchsafe_domain::access::pattern::ActionPattern;
 use vouchsafe_domain::access::role::{Permission, RoleDefinition};
-use vouchsafe_domain::directory::{ApplicationToPut, TenantDomain, TenantToFound};
+use vouchsafe_domain::directory::{ApplicationToPut, AttestationIssuer, TenantDomain, TenantToFound};
 use vouchsafe_domain::identity::Binding;
 use vouchsafe_domain::ids::{
     ClientId, IdentityName, ObjectName, PrincipalId, ResourceGroupName, RoleAssignmentId, RoleDefinitionId,
@@ -97,6 +98,9 @@ impl Applying<'_> {
         }
         for (index, application) in state.applications.iter().enumerate() {
             self.application(application).await.map_err(at(format!("applications[{index}]")))?;
+        }
+        for (index, issuer) in state.attestation_issuers.iter().enumerate() {
+            self.attestation_issuer(issuer).await.map_err(at(format!("attestation_issuers[{index}]")))?;
         }
         for (index, group) in state.principal_groups.iter().enumerate() {
             self.principal_group(group).await.map_err(at(format!("principal_groups[{index}]")))?;
@@ -260,6 +264,26 @@ impl Applying<'_> {
         let put = self.platform.put_application(self.context, &caller, tenant.tenant().id, &to_put).await?;
         let (put, application, _) = put;
         self.note(Kind::Application, &wanted.name, put, vec![format!("client id {}", application.client)]);
+        Ok(())
+    }
+
+    async fn attestation_issuer(&mut self, wanted: &wire::AttestationIssuer) -> Result<(), Error> {
+        let tenant = self.in_tenant(wanted.tenant.as_deref())?;
+        let invalid = |problem: &str| Error::Invalid(format!("the issuer's keys: {problem}"));
+        let keys = serde_json::to_vec(&wanted.keys).map_err(|_| invalid("they are not JSON"))?;
+        let keys = JwkSet::parse(&keys).map_err(|error| invalid(&error.to_string()))?;
+        // An empty list is said on purpose; a list of which nothing can be used is a mistake.
+        let said = wanted.keys.get("keys").and_then(|keys| keys.as_array()).map_or(0, Vec::len);
+        if keys.len() != said {
+            return Err(invalid(
+                "each must have a `kid` and be for signatures: RSA with `n` and `e`, or P-256 with `x` and `y`",
+            ));
+        }
+        let issuer = AttestationIssuer::new(&wanted.issuer, keys)?;
+        let caller = self.platform.local_administrator(&tenant);
+        let put =
+            self.platform.put_attestation_issuer(self.context, &caller, tenant.tenant().id, &issuer).await?;
+        self.note(Kind::AttestationIssuer, &wanted.issuer, put, vec![format!("{said} keys")]);
         Ok(())
     }
 
