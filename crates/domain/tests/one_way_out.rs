@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What may be named where, below `crates/`. The place that defines it counts.
-const RULES: [(&str, &[&str], &str); 13] = [
+const RULES: [(&str, &[&str], &str); 17] = [
     (
         "sign_jwt",
         &["crypto/src/jose/key.rs", "crypto/src/jose/mod.rs", "domain/src/token/issue.rs"],
@@ -39,6 +39,7 @@ const RULES: [(&str, &[&str], &str); 13] = [
             "domain/src/vault/certificate/managed.rs",
             "domain/src/vault/key/change.rs",
             "domain/src/vault/key/operate.rs",
+            "domain/src/vault/key/release.rs",
             "domain/src/vault/life/backup.rs",
             "domain/src/vault/secret/read.rs",
         ],
@@ -74,6 +75,26 @@ const RULES: [(&str, &[&str], &str); 13] = [
         "as for values",
     ),
     ("into_value(", &["server/src/http/keyvault/secrets.rs"], "one answer has a value in it"),
+    (
+        "wrap_for(",
+        &["vouchsafe/src/command/byok.rs"],
+        "whole keys are wrapped for others by their holder, and by whoever brings one's own",
+    ),
+    (
+        "wrap_for_release(",
+        &["domain/src/vault/key/release.rs"],
+        "a holder gives a key away after release has decided, and for no other reason",
+    ),
+    (
+        "sign_release(",
+        &["crypto/src/jose/attestation.rs", "domain/src/vault/key/release.rs"],
+        "what is released is signed where it was decided, and recorded there",
+    ),
+    (
+        "into_jws(",
+        &["server/src/http/keyvault/keys/release.rs"],
+        "one answer has a released key in it, and it exists with its entry only",
+    ),
     (
         "into_result(",
         &["server/src/http/keyvault/keys/operate.rs"],

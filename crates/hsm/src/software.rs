@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use vouchsafe_crypto::keys::{
     CiphertextParts, DecryptError, Encrypted, EncryptionAlgorithm, ImportRefused, KeyFamily, KeySpec,
-    PrivateKey, SignatureAlgorithm,
+    PrivateKey, PublicKey, SignatureAlgorithm, TransportAlgorithm, wrap_for,
 };
 use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::limits::RANDOM_BYTES_MAX;
@@ -187,6 +187,16 @@ impl Hsm for SoftwareKeys {
             key.decrypt(algorithm, &parts).map_err(undecrypted)
         })
         .await
+    }
+
+    async fn wrap_for_release(
+        &self,
+        key: &KeyRef<'_>,
+        recipient: &PublicKey,
+        algorithm: TransportAlgorithm,
+    ) -> Result<Vec<u8>, HsmError> {
+        let recipient = recipient.clone();
+        self.with_key(key, move |key| wrap_for(&recipient, algorithm, key).map_err(misuse)).await
     }
 
     async fn backup(&self, key: &KeyRef<'_>) -> Result<SecretBytes, HsmError> {

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use vouchsafe_crypto::SecretBytes;
 use vouchsafe_crypto::keys::{
-    CiphertextParts, Encrypted, EncryptionAlgorithm, KeySpec, PrivateKey, SignatureAlgorithm,
+    CiphertextParts, Encrypted, EncryptionAlgorithm, KeySpec, PrivateKey, PublicKey, SignatureAlgorithm,
+    TransportAlgorithm,
 };
 use vouchsafe_domain::ports::Hsm;
 use vouchsafe_domain::ports::hsm::{ByokBlob, HeldKey, HsmError, KeyRef};
@@ -117,6 +118,15 @@ impl Hsm for FaultyHsm {
         parts: &CiphertextParts<'_>,
     ) -> Result<SecretBytes, HsmError> {
         self.pass().await?.decrypt(key, algorithm, parts).await
+    }
+
+    async fn wrap_for_release(
+        &self,
+        key: &KeyRef<'_>,
+        recipient: &PublicKey,
+        algorithm: TransportAlgorithm,
+    ) -> Result<Vec<u8>, HsmError> {
+        self.pass().await?.wrap_for_release(key, recipient, algorithm).await
     }
 
     async fn backup(&self, key: &KeyRef<'_>) -> Result<SecretBytes, HsmError> {

@@ -78,6 +78,15 @@ impl SigningKey {
         SecretBytes::new(pkcs8.expect("encoding a key in memory fails only without memory"))
     }
 
+    /// The public half as SubjectPublicKeyInfo in DER, for a certificate.
+    pub fn public_spki_der(&self) -> Vec<u8> {
+        let spki = match &self.pair {
+            Pair::Rsa(pair) => pair.public_key().as_der(),
+            Pair::P256(pair) => pair.public_key().as_der(),
+        };
+        spki.expect("encoding a key in memory fails only without memory").as_ref().to_vec()
+    }
+
     /// The public half.
     pub fn public(&self) -> &PublicKey {
         &self.public
@@ -126,11 +135,21 @@ pub(super) fn sign_compact(
     header: &impl Serialize,
     claims: &impl Serialize,
 ) -> Result<String, SignError> {
-    let header = serde_json::to_vec(header).map_err(|_| SignError::Claims)?;
     let claims = serde_json::to_vec(claims).map_err(|_| SignError::Claims)?;
+    sign_parts(key, algorithm, header, &claims)
+}
+
+/// The same for a payload that is written already.
+pub(super) fn sign_parts(
+    key: &SigningKey,
+    algorithm: Algorithm,
+    header: &impl Serialize,
+    payload: &[u8],
+) -> Result<String, SignError> {
+    let header = serde_json::to_vec(header).map_err(|_| SignError::Claims)?;
     let mut token = base64url::encode(&header);
     token.push('.');
-    token.push_str(&base64url::encode(&claims));
+    token.push_str(&base64url::encode(payload));
     let signature = key.sign(algorithm, token.as_bytes())?;
     token.push('.');
     token.push_str(&base64url::encode(&signature));

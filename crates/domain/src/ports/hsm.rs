@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use vouchsafe_crypto::SecretBytes;
 use vouchsafe_crypto::keys::{
     CiphertextParts, Encrypted, EncryptionAlgorithm, KeySpec, PrivateKey, PublicKey, SignatureAlgorithm,
+    TransportAlgorithm,
 };
 
 use crate::limits;
@@ -78,6 +79,16 @@ pub trait Hsm: Send + Sync {
         algorithm: EncryptionAlgorithm,
         parts: &CiphertextParts<'_>,
     ) -> Result<SecretBytes, HsmError>;
+
+    /// Wraps a key for an environment that it may be released to. A holder that never gives its keys away refuses.
+    async fn wrap_for_release(
+        &self,
+        _: &KeyRef<'_>,
+        _: &PublicKey,
+        _: TransportAlgorithm,
+    ) -> Result<Vec<u8>, HsmError> {
+        Err(HsmError::Unsupported("what holds the key never gives it away"))
+    }
 
     /// What [`Hsm::restore`] takes; whoever keeps it seals it. Of a token's key it is a reference, not the key.
     async fn backup(&self, key: &KeyRef<'_>) -> Result<SecretBytes, HsmError>;

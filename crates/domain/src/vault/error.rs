@@ -1,5 +1,7 @@
 //! What a caller of the vault can do wrong.
 
+use vouchsafe_crypto::jose::attestation::AttestationRefused;
+
 use super::object::ObjectKind;
 use crate::access::authorize::Denial;
 use crate::error::Fault;
@@ -55,6 +57,9 @@ pub enum Error {
     /// The key may not be used for this now.
     #[error("operation {1} is not allowed on this key: it {0}")]
     KeyUnusable(KeyUnusable, &'static str),
+    /// The key is not released to who asks for it.
+    #[error("the key is not released: {0}")]
+    NotReleased(#[from] NotReleased),
     /// The vault keeps deleted objects until their time.
     #[error(
         "operation purge is not allowed because purge protection is enabled for this vault; the secret is purged on its scheduled purge date"
@@ -83,6 +88,44 @@ pub enum KeyUnusable {
     /// Its `exp` has passed.
     #[error("is expired")]
     Expired,
+}
+
+/// Why a key is not released.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NotReleased {
+    /// It was not made to be.
+    #[error("it is not exportable")]
+    Exportable,
+    /// Nothing says to whom it may go, or what says so cannot be understood any more.
+    #[error("it has no release policy that can be used")]
+    Policy,
+    /// Nobody whom both the policy and the operator trust signed what was presented.
+    #[error(
+        "no authority of its release policy that is configured on this server vouches for the environment"
+    )]
+    Authority,
+    /// What was presented is not believed.
+    #[error("what attests the environment is not accepted: {0}")]
+    Attestation(AttestationRefused),
+    /// The authority says something else than the policy asks for.
+    #[error("the environment does not meet the conditions of its release policy")]
+    Conditions,
+    /// The token was made for another request.
+    #[error("the nonce is not that of the environment's token")]
+    Nonce,
+}
+
+impl NotReleased {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Exportable => "key_not_exportable",
+            Self::Policy => "no_release_policy",
+            Self::Authority => "attestation_authority",
+            Self::Attestation(_) => "attestation_refused",
+            Self::Conditions => "attestation_conditions",
+            Self::Nonce => "attestation_nonce",
+        }
+    }
 }
 
 impl KeyUnusable {
@@ -119,6 +162,7 @@ impl Error {
             Self::IssuerNotFound(_) => "issuer_not_found",
             Self::ContactsNotFound => "contacts_not_found",
             Self::KeyUnusable(why, _) => why.reason(),
+            Self::NotReleased(why) => why.reason(),
             Self::PurgeProtected => "purge_protected",
             Self::BadParameter(_) => "bad_parameter",
             Self::Fault(Fault::Contended) => "contended",

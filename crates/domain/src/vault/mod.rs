@@ -14,11 +14,12 @@ mod load;
 mod object;
 mod secret;
 
-pub use error::{Error, KeyUnusable};
+pub use error::{Error, KeyUnusable, NotReleased};
 pub use key::{
-    DeletedKey, KeyAttributes, KeyHead, KeyOperation, KeyRotationPolicy, KeyToCreate, KeyToImport, KeyUpdate,
-    KeyVersion, LifetimeAction, LifetimeTrigger, Plaintext, RandomBytes, ReadKey, ReleasePolicy,
-    RotationAction, RotationPolicy, RotationPolicyToSet, Span, UsedKey, WrappedKey,
+    DeletedKey, KeyAttributes, KeyHead, KeyOnRelease, KeyOperation, KeyReleaseRequest, KeyRotationPolicy,
+    KeyToCreate, KeyToImport, KeyUpdate, KeyVersion, LifetimeAction, LifetimeTrigger, Plaintext, RandomBytes,
+    ReadKey, ReleasePolicy, ReleasedKey, RotationAction, RotationPolicy, RotationPolicyToSet, Span, UsedKey,
+    WrappedKey,
 };
 pub use life::{ObjectPage, SealedBackup};
 pub use object::{Deleted, Head, ObjectKind, Version};

@@ -85,6 +85,9 @@ pub fn of_vault(error: vault::Error) -> Problem {
         Error::PendingNotFound(_) => Problem::new(Class::Absent, "PendingCertificateNotFound", message),
         Error::IssuerNotFound(_) => Problem::new(Class::Absent, "CertificateIssuerNotFound", message),
         Error::ContactsNotFound => Problem::new(Class::Absent, "ContactsNotFound", message),
+        Error::NotReleased(_) => {
+            Problem::new(Class::Denied, "Forbidden", message).with_inner("KeyReleaseForbidden")
+        }
         Error::PurgeProtected => Problem::new(Class::Denied, "Forbidden", message),
         Error::BadParameter(_) => Problem::new(Class::Invalid, "BadParameter", message),
         Error::Denied(denial) => denied_data_action(&denial),

@@ -236,7 +236,7 @@ async fn a_key_is_only_used_for_what_it_is_for_and_while_it_may_be() {
         assert!(refused == bad || (encrypts && refused == forbidden), "{path} {body} {refused:?}");
     }
     let release = bench.refused("POST", "/keys/ec//release", json!({"target": "a.b.c"})).await;
-    assert_eq!(release, refusal(400, "BadParameter", ""));
+    assert_eq!(release, refusal(403, "Forbidden", "KeyReleaseForbidden"));
     assert_eq!(bench.refused("GET", "/keys/new", Value::Null).await, refusal(404, "KeyNotFound", ""));
 }
 

@@ -5,6 +5,7 @@
 mod attacks;
 mod certificates;
 mod keys;
+mod release;
 #[path = "../support/mod.rs"]
 mod support;
 mod unavailable;

@@ -1,6 +1,7 @@
 //! The data plane of Key Vault, keys (keys.json 7.4, and what 7.5 to 2026-04-01 added to it).
 
 mod answer;
+mod release;
 mod request;
 mod rotation;
 
@@ -10,6 +11,7 @@ pub use answer::{
     Attestation, DeletedKeyBundle, DeletedKeyItem, JsonWebKey, KeyAttributes, KeyBundle, KeyItem,
     KeyOperationResult, RandomBytes, ReleaseResult, VerifyResult,
 };
+pub use release::{ReleasePayload, ReleasePayloadKey, ReleasePayloadRequest, ReleasePayloadResponse};
 pub use request::{
     CreateKeyRequest, ImportKeyRequest, JsonWebKeyRequest, KeyAttributesRequest, OperationRequest,
     RandomRequest, ReleaseRequest, SignRequest, TransferBlob, TransferHeader, UpdateKeyRequest,

@@ -291,6 +291,7 @@ impl Platform {
     fn wanted_version(&self, vault: &Vault, wanted: &KeyToCreate, ours: bool) -> Result<Wanted, Error> {
         decide::protection(vault, wanted.in_token)?;
         decide::attributes(&wanted.attributes, wanted.release_policy.as_ref())?;
+        decide::release_policy(wanted.release_policy.as_ref())?;
         decide::leaves(wanted.in_token, &wanted.attributes)?;
         self.holder_for(wanted.in_token, wanted.spec)?;
         let operations = decide::operations(wanted.spec, wanted.operations.as_deref());

@@ -3,13 +3,13 @@
 use vouchsafe_crypto::keys::{EncryptionAlgorithm, KeyFamily, KeySpec, SignatureAlgorithm};
 
 use super::change::KeyUpdate;
+use super::release_policy::ReleaseRules;
 use super::{DeletedKey, KeyAttributes, KeyHead, KeyOperation, KeyVersion, ReleasePolicy};
 use crate::ids::ObjectName;
-use crate::limits;
 use crate::resource::{Sku, Vault};
 use crate::time::Timestamp;
 use crate::vault::decide::{labels_and_validity, name_is_free, unmanaged};
-use crate::vault::error::{Error, KeyUnusable};
+use crate::vault::error::{Error, KeyUnusable, NotReleased};
 use crate::vault::object::ObjectKind;
 
 /// Whether a new version may get this name, and the name as it was first written.
@@ -69,9 +69,6 @@ pub(super) fn attributes(attributes: &KeyAttributes, policy: Option<&ReleasePoli
     let problem = match policy {
         None if attributes.exportable => "an exportable key needs a release policy",
         Some(_) if !attributes.exportable => "a release policy is for exportable keys",
-        Some(policy) if policy.data.len() > limits::RELEASE_POLICY_BYTES_MAX => {
-            "the release policy is too long"
-        }
         _ => {
             let checked = labels_and_validity(&attributes.tags, attributes.not_before, attributes.expires);
             return checked.map_err(Error::BadParameter);
@@ -88,6 +85,15 @@ pub(super) fn leaves(in_token: bool, attributes: &KeyAttributes) -> Result<(), E
         return Err(Error::BadParameter(problem.to_owned()));
     }
     Ok(())
+}
+
+/// Refuses a policy that would not be understood when it is needed.
+pub(super) fn release_policy(policy: Option<&ReleasePolicy>) -> Result<(), Error> {
+    let Some(policy) = policy else { return Ok(()) };
+    match ReleaseRules::parse(policy.content_type.as_deref(), &policy.data) {
+        Ok(_) => Ok(()),
+        Err(problem) => Err(Error::BadParameter(format!("the release policy cannot be used: {problem}"))),
+    }
 }
 
 /// The version after an update: what is not mentioned stays; tags are replaced whole.
@@ -108,6 +114,7 @@ pub(super) fn update(version: &KeyVersion, update: &KeyUpdate, now: Timestamp) -
         (before, after) => after.clone().or_else(|| before.clone()),
     };
     attributes(&changed, release_policy.as_ref())?;
+    self::release_policy(update.release_policy.as_ref())?;
     let operations = match &update.operations {
         Some(wanted) => operations(version.spec, Some(wanted)),
         None => version.operations.clone(),
@@ -142,6 +149,25 @@ pub(super) fn usable(version: &KeyVersion, operation: KeyOperation, now: Timesta
         return refuse(KeyUnusable::NotYetValid);
     }
     if !looks_back && attributes.expires.is_some_and(|expires| now >= expires) {
+        return refuse(KeyUnusable::Expired);
+    }
+    Ok(())
+}
+
+/// Whether a version may be released at all now. What it may be used for is no matter: who has it decides that.
+pub(super) fn released(version: &KeyVersion, now: Timestamp) -> Result<(), Error> {
+    let refuse = |why| Err(Error::KeyUnusable(why, "release"));
+    let attributes = &version.attributes;
+    if !attributes.exportable {
+        return Err(NotReleased::Exportable.into());
+    }
+    if attributes.disabled {
+        return refuse(KeyUnusable::Disabled);
+    }
+    if attributes.not_before.is_some_and(|not_before| now < not_before) {
+        return refuse(KeyUnusable::NotYetValid);
+    }
+    if attributes.expires.is_some_and(|expires| now >= expires) {
         return refuse(KeyUnusable::Expired);
     }
     Ok(())

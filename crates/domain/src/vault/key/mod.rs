@@ -11,6 +11,8 @@ mod life;
 mod operate;
 mod policy;
 mod read;
+mod release;
+mod release_policy;
 mod rotate;
 
 use std::collections::BTreeMap;
@@ -34,6 +36,7 @@ pub use policy::{
     LifetimeAction, LifetimeTrigger, RotationAction, RotationPolicy, RotationPolicyToSet, Span,
 };
 pub use read::ReadKey;
+pub use release::{KeyOnRelease, KeyReleaseRequest, ReleasedKey};
 pub use rotate::KeyRotationPolicy;
 
 /// What a key may be used for (`key_ops`).

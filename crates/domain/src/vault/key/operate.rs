@@ -3,16 +3,13 @@
 //! What the public half can do is done with it and needs no holder, nor more than the right to read keys (wire facts
 //! §7.6). Everything else is asked of the key's holder. The answer exists only together with a durable audit entry.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use vouchsafe_crypto::SecretBytes;
 use vouchsafe_crypto::keys::{CiphertextParts, Encrypted, EncryptionAlgorithm, SignatureAlgorithm};
 
 use super::{KeyOperation, KeyVersion, Keys, decide};
-use crate::access::action::{
-    Action, Decrypt, Encrypt, ReadKey, ReleaseKey, Sign, UnwrapKey, Verify, WrapKey,
-};
+use crate::access::action::{Action, Decrypt, Encrypt, ReadKey, Sign, UnwrapKey, Verify, WrapKey};
 use crate::access::authorize::{Authorized, authorize};
 use crate::access::caller::Caller;
 use crate::audit::{Entry, Outcome, Recorded};
@@ -200,29 +197,6 @@ impl Platform {
         let usable = self.usable::<UnwrapKey>(asked, KeyOperation::UnwrapKey).await?;
         let unwrapped = self.deciphered(&usable, KeyOperation::UnwrapKey, algorithm, input).await;
         self.used(usable, unwrapped).await
-    }
-
-    /// Refuses to release a key, to whoever may ask for it: no attestation service is trusted here, so that no environment
-    /// can prove what it is.
-    pub async fn release_key(
-        &self,
-        context: &Context,
-        caller: &Caller,
-        vault: &VaultName,
-        name: &ObjectName,
-        version: Option<ObjectVersion>,
-    ) -> Result<Infallible, Error> {
-        let admitted = self.admit::<ReleaseKey>(context, caller, vault, ObjectKind::Key, Some(name)).await?;
-        let entry = self.entry(context, &admitted.proof);
-        let place = admitted.place(Keys::FAMILY, name);
-        let error = match self.load_version::<KeyVersion>(&place, name, version).await {
-            Ok(_) => {
-                let problem = "keys are not released here: this server trusts no attestation service";
-                Error::BadParameter(problem.to_owned())
-            }
-            Err(error) => error,
-        };
-        self.record_refusal(entry, error).await
     }
 
     /// Random bytes from the token, or from software where there is none. It asks for the right to read keys: Azure has

@@ -10,7 +10,7 @@ use crate::keyvault::answer::Attributes;
 use crate::keyvault::octets::{Octets, SecretOctets, write_exposed};
 use crate::secret_text::to_wiped_json;
 
-/// The public part of a key; there is no shape that could say the private one.
+/// The public part of a key; there is no shape that could say the private one in the clear.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct JsonWebKey {
     /// The identifier, with the version.
@@ -34,6 +34,9 @@ pub struct JsonWebKey {
     /// A point's second coordinate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub y: Option<Octets>,
+    /// The private half, wrapped for whoever it is released to: a [`super::TransferBlob`] as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_hsm: Option<Octets>,
 }
 
 /// When and whether a key may be used, and where it lives.

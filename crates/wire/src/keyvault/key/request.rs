@@ -163,6 +163,11 @@ pub struct ReleaseRequest {
     pub enc: Option<String>,
 }
 
+impl ReleaseRequest {
+    /// The longest nonce that is repeated.
+    pub const NONCE_BYTES_MAX: usize = 1_024;
+}
+
 /// What a vendor's tool, or ours, makes of a key for another owner's token: a `.byok` file.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct TransferBlob {
@@ -198,6 +203,12 @@ impl TransferBlob {
     pub const ALG: &str = "dir";
     /// The one `enc`.
     pub const ENC: &str = "CKM_RSA_AES_KEY_WRAP";
+
+    /// What stands in the member `key_hsm`.
+    pub fn to_octets(&self) -> Octets {
+        // Texts only: serialisation has nothing that could fail.
+        Octets(serde_json::to_vec(self).unwrap_or_default())
+    }
 
     /// Reads what stands in the member `key_hsm`.
     pub fn parse(blob: &SecretOctets) -> Result<Self, BadBody> {

@@ -5,6 +5,7 @@ mod byok;
 mod life;
 mod make;
 mod operate;
+mod release;
 mod rotation;
 
 use http::Method;
@@ -66,7 +67,7 @@ pub(super) fn routes() -> Vec<Route<Handler<App>>> {
             answer(operate::unwrap(app, r))
         }),
         route(Method::POST, "/keys/{name}/{version?}/release", "key_release", |app, r| {
-            answer(operate::release(app, r))
+            answer(release::release(app, r))
         }),
         route(Method::POST, "/rng", "random_bytes", |app, r| answer(operate::random(app, r))),
         route(Method::GET, "/deletedkeys", "deleted_key_list", |app, r| answer(life::list_deleted(app, r))),
@@ -148,6 +149,7 @@ fn web_key(asked: &Asked, name: &ObjectName, version: &KeyVersion) -> wire::Json
         crv: curve(version.spec),
         x,
         y,
+        key_hsm: None,
     }
 }
 

@@ -99,16 +99,6 @@ pub(super) async fn random(app: Arc<App>, mut request: Request) -> Result<Reply,
     Ok(Reply::wiped_json(Success::Ok, wire::RandomBytes { value }.to_json()))
 }
 
-/// Always refused: nobody's attestation is trusted here, so that no environment can prove itself.
-pub(super) async fn release(app: Arc<App>, mut request: Request) -> Result<Reply, Problem> {
-    let (asked, name, version) = (Asked::of(&request)?, name(&request)?, version(&request)?);
-    query(&request)?;
-    body(&mut request, &BODY, wire::ReleaseRequest::parse).await?;
-    let (context, caller) = (app.context(&request.head), &asked.admitted.caller);
-    let released = app.platform.release_key(&context, caller, &asked.vault, &name, version).await;
-    match counted(&app, "release", "none", released)? {}
-}
-
 fn signature(name: &str) -> Result<SignatureAlgorithm, Problem> {
     SignatureAlgorithm::parse(name)
         .ok_or_else(|| unknown(SignatureAlgorithm::ALL.iter().map(|algorithm| algorithm.as_str())))
@@ -193,7 +183,7 @@ fn result<T>(asked: &Asked, used: UsedKey<T>, given: impl Fn(T) -> Given) -> Rep
 }
 
 /// Counts what came of an operation, by words of ours only: no key and no caller is named.
-fn counted<T>(
+pub(super) fn counted<T>(
     app: &App,
     operation: &'static str,
     algorithm: &'static str,
