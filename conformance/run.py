@@ -249,6 +249,8 @@ def prepare(server, directory):
     server.cli("secret", "set", "seeded", "--vault", "conformance-a", "--value-file", str(value_file))
     value_file.unlink()
     server.cli("key", "create", "seeded", "--vault", "conformance-a", "--kind", "ec", "--curve", "P-256")
+    made = server.cli("-o", "json", "key", "create", "seeded-wrapping", "--vault", "conformance-a", "--kind", "oct")
+    transfer = make_transfer_blob(server, directory)
     identities = {
         identity["name"]: {
             "client_id": identity["properties"]["clientId"],
@@ -266,6 +268,9 @@ def prepare(server, directory):
         "seeded_name": "seeded",
         "seeded_value": value,
         "seeded_key": "seeded",
+        "seeded_wrapping_key_id": json.loads(made)["key"]["kid"],
+        "transfer_blob": str(transfer),
+        "transfer_public_pem": str(directory / "transfer.pub"),
         "identities": identities,
         "application_client_id": server.application_client_id,
         "certificate_pem": str(directory / "registered.pem"),
@@ -277,6 +282,21 @@ def prepare(server, directory):
     path = directory / "world.json"
     path.write_text(json.dumps(world, indent=2))
     return path
+
+
+def make_transfer_blob(server, directory):
+    """A key that was made here, wrapped for one of the token's that can do nothing but unwrap."""
+    own = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    key_file, blob = directory / "transfer.pem", directory / "transfer.byok"
+    key_file.write_bytes(own.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    public = own.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+    (directory / "transfer.pub").write_bytes(public)
+    vault = ["--vault", "conformance-hsm"]
+    server.cli("key", "create", "kek", *vault, "--kind", "rsa", "--size", "2048", "--hsm", "--operations", "import")
+    server.cli("byok", "wrap", "--key-file", str(key_file), *vault, "--kek", "kek", "--byok-file", str(blob))
+    key_file.unlink()
+    return blob
 
 
 def make_certificates(directory):

@@ -426,17 +426,18 @@ func keyRotationPolicy(t *T) {
 }
 
 func keyRandomBytes(t *T) {
-	client := t.keyClient(vaultA)
-	random := func(count int32) ([]byte, error) {
-		read, err := client.GetRandomBytes(t, azkeys.GetRandomBytesParameters{Count: &count}, nil)
-		return read.Value, err
+	for _, vault := range []int{vaultA, premium} {
+		random := func(count int32) ([]byte, error) {
+			read, err := t.keyClient(vault).GetRandomBytes(t, azkeys.GetRandomBytesParameters{Count: &count}, nil)
+			return read.Value, err
+		}
+		for _, count := range []int32{1, 32, 128} {
+			t.equal(len(must(random(count))), int(count))
+		}
+		t.check(!bytes.Equal(must(random(32)), must(random(32))), "the same bytes twice")
+		_, err := random(129)
+		t.refused(err, 400, "BadParameter")
 	}
-	for _, count := range []int32{1, 32, 128} {
-		t.equal(len(must(random(count))), int(count))
-	}
-	t.check(!bytes.Equal(must(random(32)), must(random(32))), "the same bytes twice")
-	_, err := random(129)
-	t.refused(err, 400, "BadParameter")
 }
 
 func keyCreateWithNothingSaid(t *T) {

@@ -5,6 +5,10 @@ package main
 import (
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azcertificates"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys"
@@ -17,6 +21,7 @@ func init() {
 		"key-hsm-encrypt-and-wrap":     keyHSMEncryptAndWrap,
 		"key-hsm-encrypt-and-wrap-aes": keyHSMEncryptAndWrapAES,
 		"key-hsm-import":               keyHSMImport,
+		"key-hsm-import-wrapped":       keyHSMImportWrapped,
 		"key-hsm-rotate":               keyHSMRotate,
 		"key-hsm-delete-and-purge":     keyHSMDeleteAndPurge,
 		"certificate-hsm-key":          certificateHSMKey,
@@ -136,6 +141,21 @@ func keyHSMImport(t *T) {
 	t.equal([]any{*imported.Kty, imported.X}, []any{azkeys.KeyTypeECHSM, own.X})
 	t.signsAsItself(imported)
 	_, err := t.keyClient(vaultA).ImportKey(t, fresh("imported"), parameters, nil)
+	t.refused(err, 400, "BadParameter")
+}
+
+func keyHSMImportWrapped(t *T) {
+	blob, name := must(os.ReadFile(world.TransferBlob)), fresh("wrapped")
+	block, _ := pem.Decode(must(os.ReadFile(world.TransferPublicPEM)))
+	own := must(x509.ParsePKIXPublicKey(block.Bytes)).(*rsa.PublicKey)
+	wrapped := azkeys.JSONWebKey{
+		Kty: ptr(azkeys.KeyTypeRSAHSM), T: blob, KeyOps: operationsOf(azkeys.KeyOperationSign, azkeys.KeyOperationVerify),
+	}
+	parameters := azkeys.ImportKeyParameters{Key: &wrapped}
+	imported := must(t.keyClient(premium).ImportKey(t, name, parameters, nil)).Key
+	t.equal([]any{*imported.Kty, imported.N}, []any{azkeys.KeyTypeRSAHSM, own.N.Bytes()})
+	t.verifiedElsewhere(imported, "PS256", t.signsIn(premium, imported, "PS256"))
+	_, err := t.keyClient(vaultA).ImportKey(t, name, parameters, nil)
 	t.refused(err, 400, "BadParameter")
 }
 

@@ -35,6 +35,8 @@ type worldFile struct {
 	VaultSuffix                string              `json:"vault_suffix"`
 	Vaults                     []string            `json:"vaults"`
 	PremiumVault               string              `json:"premium_vault"`
+	TransferBlob               string              `json:"transfer_blob"`
+	TransferPublicPEM          string              `json:"transfer_public_pem"`
 	SeededName                 string              `json:"seeded_name"`
 	SeededValue                string              `json:"seeded_value"`
 	SeededKey                  string              `json:"seeded_key"`

@@ -56,6 +56,7 @@ final class Cryptography {
         scenarios.put("key-encrypt-aes-cbc", Cryptography::encryptAesCbc);
         scenarios.put("key-wrap-rsa", Cryptography::wrapRsa);
         scenarios.put("key-wrap-aes", Cryptography::wrapAes);
+        scenarios.put("key-wrap-for-who-cannot-read-it", Cryptography::wrapForWhoCannotReadIt);
         scenarios.put("key-operations-are-enforced", Cryptography::operationsAreEnforced);
         scenarios.put("key-disabled-cannot-be-used", Cryptography::disabledCannotBeUsed);
         scenarios.put("key-outside-its-dates-cannot-be-used", Cryptography::outsideItsDatesCannotBeUsed);
@@ -242,6 +243,17 @@ final class Cryptography {
             check(Arrays.equals(crypto.unwrapKey(algorithm, wrapped).getKey(), other), algorithm + " does not come back");
             refused(400, () -> crypto.unwrapKey(algorithm, new byte[40]), "BadParameter");
         }
+    }
+
+    private static void wrapForWhoCannotReadIt() throws Exception {
+        String id = World.text("seeded_wrapping_key_id");
+        String[] parts = id.split("/");
+        refused(403, () -> keys(VAULT_A).getKey(parts[parts.length - 2]), "ForbiddenByRbac");
+        byte[] other = random(32);
+        byte[] wrapped = crypto(id).wrapKey(KeyWrapAlgorithm.A256KW, other).getEncryptedKey();
+        // Another client has nothing of the first one's but what it wrapped.
+        check(Arrays.equals(crypto(id).unwrapKey(KeyWrapAlgorithm.A256KW, wrapped).getKey(), other), "it does not come back");
+        refused(400, () -> crypto(id).unwrapKey(KeyWrapAlgorithm.A256KW, new byte[40]), "BadParameter");
     }
 
     private static void operationsAreEnforced() throws Exception {

@@ -1,5 +1,6 @@
 package vouchsafe;
 
+import static vouchsafe.World.PREMIUM;
 import static vouchsafe.World.VAULT_A;
 import static vouchsafe.World.VAULT_B;
 import static vouchsafe.World.check;
@@ -371,9 +372,10 @@ final class Keys {
     }
 
     private static void randomBytes() throws Exception {
-        KeyClient client = keys(VAULT_A);
-        for (int count : List.of(1, 32, 128)) equal(client.getRandomBytes(count).length, count);
-        check(!Arrays.equals(client.getRandomBytes(32), client.getRandomBytes(32)), "the same bytes twice");
-        refused(400, () -> client.getRandomBytes(129), "BadParameter");
+        for (KeyClient client : List.of(keys(VAULT_A), keys(PREMIUM))) {
+            for (int count : List.of(1, 32, 128)) equal(client.getRandomBytes(count).length, count);
+            check(!Arrays.equals(client.getRandomBytes(32), client.getRandomBytes(32)), "the same bytes twice");
+            refused(400, () -> client.getRandomBytes(129), "BadParameter");
+        }
     }
 }

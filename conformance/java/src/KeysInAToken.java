@@ -13,6 +13,7 @@ import static vouchsafe.World.fresh;
 import static vouchsafe.World.keys;
 import static vouchsafe.World.refused;
 import static vouchsafe.World.secrets;
+import static vouchsafe.World.text;
 import static vouchsafe.World.waited;
 
 import com.azure.core.util.Context;
@@ -33,7 +34,13 @@ import com.azure.security.keyvault.keys.models.KeyCurveName;
 import com.azure.security.keyvault.keys.models.KeyOperation;
 import com.azure.security.keyvault.keys.models.KeyType;
 import com.azure.security.keyvault.keys.models.KeyVaultKey;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.KeyFactory;
+import java.security.interfaces.RSAPublicKey;
+import java.security.spec.X509EncodedKeySpec;
 import java.util.Arrays;
+import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 
@@ -50,6 +57,7 @@ final class KeysInAToken {
         scenarios.put("key-hsm-encrypt-and-wrap", KeysInAToken::encryptAndWrap);
         scenarios.put("key-hsm-encrypt-and-wrap-aes", KeysInAToken::encryptAndWrapAes);
         scenarios.put("key-hsm-import", KeysInAToken::importKey);
+        scenarios.put("key-hsm-import-wrapped", KeysInAToken::importWrapped);
         scenarios.put("key-hsm-rotate", KeysInAToken::rotate);
         scenarios.put("key-hsm-delete-and-purge", KeysInAToken::deleteAndPurge);
         scenarios.put("certificate-hsm-key", KeysInAToken::ofACertificate);
@@ -156,6 +164,20 @@ final class KeysInAToken {
                 List.of(KeyType.EC_HSM, Cryptography.unsigned(own.getX())));
         signsAsItself(imported);
         refused(400, () -> keys(VAULT_A).importKey(wanted), "BadParameter");
+    }
+
+    private static void importWrapped() throws Exception {
+        String pem = Files.readString(Path.of(text("transfer_public_pem"))).replaceAll("-----[A-Z ]+-----", "");
+        var encoded = new X509EncodedKeySpec(Base64.getMimeDecoder().decode(pem));
+        RSAPublicKey own = (RSAPublicKey) KeyFactory.getInstance("RSA").generatePublic(encoded);
+        JsonWebKey wrapped = new JsonWebKey().setKeyType(KeyType.RSA_HSM).setT(Files.readAllBytes(Path.of(text("transfer_blob"))))
+                .setKeyOps(List.of(KeyOperation.SIGN, KeyOperation.VERIFY));
+        KeyVaultKey imported = keys(PREMIUM).importKey(fresh("wrapped"), wrapped);
+        equal(List.of(imported.getKeyType(), Cryptography.unsigned(imported.getKey().getN())),
+                List.of(KeyType.RSA_HSM, own.getModulus()));
+        Cryptography.verifiedElsewhere(
+                imported, SignatureAlgorithm.PS256, Cryptography.signs(imported, SignatureAlgorithm.PS256));
+        refused(400, () -> keys(VAULT_A).importKey(fresh("wrapped"), wrapped), "BadParameter");
     }
 
     private static void rotate() throws Exception {

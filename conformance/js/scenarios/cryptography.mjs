@@ -5,7 +5,7 @@ import { constants, createHash, createPublicKey, randomBytes, verify } from "nod
 
 import { CryptographyClient } from "@azure/keyvault-keys";
 
-import { cryptoClient, daysFromNow, fresh, keyClient, refused } from "./world.mjs";
+import { WORLD, cryptoClient, daysFromNow, fresh, keyClient, refused } from "./world.mjs";
 
 export const TEXT = Buffer.from("what is signed");
 const ALL = ["encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey"];
@@ -129,6 +129,15 @@ export async function key_wrap_aes() {
     assert.deepEqual(Buffer.from((await crypto.unwrapKey(algorithm, wrapped)).result), other);
     await refused(400, () => crypto.unwrapKey(algorithm, Buffer.alloc(40)), "BadParameter");
   }
+}
+
+export async function key_wrap_for_who_cannot_read_it() {
+  const [id, other] = [WORLD.seeded_wrapping_key_id, randomBytes(32)];
+  await refused(403, () => keyClient().getKey(id.split("/").at(-2)), "ForbiddenByRbac");
+  const wrapped = (await cryptoClient(id).wrapKey("A256KW", other)).result;
+  // Another client has nothing of the first one's but what it wrapped.
+  assert.deepEqual(Buffer.from((await cryptoClient(id).unwrapKey("A256KW", wrapped)).result), other);
+  await refused(400, () => cryptoClient(id).unwrapKey("A256KW", Buffer.alloc(40)), "BadParameter");
 }
 
 export async function key_operations_are_enforced() {

@@ -5,7 +5,7 @@ import { createHash, generateKeyPairSync } from "node:crypto";
 
 import { DIGESTS, verifiedElsewhere } from "./cryptography.mjs";
 import {
-  POLLING, VAULT_A, VAULT_B, all, cryptoClient, daysFromNow, fresh, keyClient, refused, vaultUrl, waited,
+  POLLING, VAULT_A, VAULT_B, WORLD, all, cryptoClient, daysFromNow, fresh, keyClient, refused, vaultUrl, waited,
 } from "./world.mjs";
 
 const ABSENT = "0".repeat(32);
@@ -268,9 +268,10 @@ export async function key_rotation_policy() {
 }
 
 export async function key_random_bytes() {
-  const keys = keyClient();
-  for (const count of [1, 32, 128]) assert.equal((await keys.getRandomBytes(count)).length, count);
   const hash = (bytes) => createHash("sha256").update(bytes).digest("hex");
-  assert.notEqual(hash(await keys.getRandomBytes(32)), hash(await keys.getRandomBytes(32)));
-  await refused(400, () => keys.getRandomBytes(129), "BadParameter");
+  for (const keys of [keyClient(), keyClient(WORLD.premium_vault)]) {
+    for (const count of [1, 32, 128]) assert.equal((await keys.getRandomBytes(count)).length, count);
+    assert.notEqual(hash(await keys.getRandomBytes(32)), hash(await keys.getRandomBytes(32)));
+    await refused(400, () => keys.getRandomBytes(129), "BadParameter");
+  }
 }

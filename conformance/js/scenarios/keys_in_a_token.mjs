@@ -1,7 +1,8 @@
 // Keys of the HSM kinds in a premium vault: the token computes with them, and they never leave it.
 
 import assert from "node:assert/strict";
-import { X509Certificate, randomBytes } from "node:crypto";
+import { X509Certificate, createPublicKey, randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 
 import { PEM, begun, create, opened, policy } from "./certificates.mjs";
 import { DIGESTS, TEXT, signs, verifiedElsewhere } from "./cryptography.mjs";
@@ -94,6 +95,15 @@ export async function key_hsm_import() {
   assert.deepEqual([imported.keyType, Buffer.from(imported.key.x)], ["EC-HSM", Buffer.from(own.x)]);
   await signsAsItself(imported);
   await refused(400, () => keyClient(VAULT_A).importKey(fresh("imported"), own, options), "BadParameter");
+}
+
+export async function key_hsm_import_wrapped() {
+  const wrapped = { kty: "RSA-HSM", keyOps: ["sign", "verify"], t: new Uint8Array(readFileSync(WORLD.transfer_blob)) };
+  const imported = await keyClient(PREMIUM).importKey(fresh("wrapped"), wrapped);
+  const { n } = createPublicKey(readFileSync(WORLD.transfer_public_pem)).export({ format: "jwk" });
+  assert.deepEqual([imported.keyType, Buffer.from(imported.key.n).toString("base64url")], ["RSA-HSM", n]);
+  verifiedElsewhere(imported.key, "PS256", await signs(imported, "PS256"));
+  await refused(400, () => keyClient(VAULT_A).importKey(fresh("wrapped"), wrapped), "BadParameter");
 }
 
 export async function key_hsm_rotate() {

@@ -17,7 +17,7 @@ from azure.keyvault.keys.crypto import SignatureAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from .cryptography_of_keys import DIGESTS, verified_elsewhere
-from .world import VAULT_A, VAULT_B, crypto_client, equal, fresh, key_client, refused, vault_url
+from .world import PREMIUM, VAULT_A, VAULT_B, crypto_client, equal, fresh, key_client, refused, vault_url
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 ABSENT = "0" * 32
@@ -310,12 +310,12 @@ def key_rotation_policy():
 
 
 def key_random_bytes():
-    keys = key_client()
-    for count in (1, 32, 128):
-        equal(len(keys.get_random_bytes(count)), count)
-    assert keys.get_random_bytes(32) != keys.get_random_bytes(32)
-    with refused(400, "BadParameter"):
-        keys.get_random_bytes(129)
+    for keys in (key_client(), key_client(PREMIUM)):
+        for count in (1, 32, 128):
+            equal(len(keys.get_random_bytes(count)), count)
+        assert keys.get_random_bytes(32) != keys.get_random_bytes(32)
+        with refused(400, "BadParameter"):
+            keys.get_random_bytes(129)
 
 
 def key_reached_by_every_api_version():

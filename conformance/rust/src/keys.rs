@@ -16,7 +16,7 @@ use futures_util::TryStreamExt;
 
 use crate::cryptography::{self, own_ec_key, own_rsa_key, verified_elsewhere};
 use crate::recording::recorded;
-use crate::world::{World, equal, fresh, refused};
+use crate::world::{PREMIUM, World, equal, fresh, refused};
 
 const NO_VERSION: &str = "00000000000000000000000000000000";
 const CURVES: [(CurveName, usize); 4] =
@@ -507,15 +507,18 @@ fn actions(policy: &KeyRotationPolicy) -> Vec<ShownAction> {
 }
 
 pub async fn random_bytes(world: &World) -> Result<()> {
-    let keys = Keys::of(world, 0)?;
-    let random = async |count| -> Result<Vec<u8>> {
-        let wanted = GetRandomBytesParameters { count: Some(count) };
-        let random = keys.0.get_random_bytes(wanted.try_into()?, None).await?.into_model()?;
-        random.value.context("no bytes")
-    };
-    for count in [1, 32, 128] {
-        equal(random(count).await?.len() as i32, count)?;
+    for vault in [0, PREMIUM] {
+        let keys = Keys::of(world, vault)?;
+        let random = async |count| -> Result<Vec<u8>> {
+            let wanted = GetRandomBytesParameters { count: Some(count) };
+            let random = keys.0.get_random_bytes(wanted.try_into()?, None).await?.into_model()?;
+            random.value.context("no bytes")
+        };
+        for count in [1, 32, 128] {
+            equal(random(count).await?.len() as i32, count)?;
+        }
+        ensure!(random(32).await? != random(32).await?, "the same bytes twice");
+        refused(random(129).await, 400, &["BadParameter"])?;
     }
-    ensure!(random(32).await? != random(32).await?, "the same bytes twice");
-    refused(random(129).await, 400, &["BadParameter"])
+    Ok(())
 }

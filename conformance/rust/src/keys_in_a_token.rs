@@ -1,13 +1,17 @@
 //! Keys of the HSM kinds in a premium vault: the token computes with them, and they never leave it.
 
+use std::fs;
+
 use anyhow::{Context, Result, bail, ensure};
 use azure_security_keyvault_certificates::models::{
     CertificatePolicy, KeyProperties, KeyType as CertificateKeyType,
 };
 use azure_security_keyvault_keys::ResourceExt;
 use azure_security_keyvault_keys::models::{
-    CreateKeyParameters, CurveName, ImportKeyParameters, Key, KeyOperation, KeyOperationParameters, KeyType,
+    CreateKeyParameters, CurveName, ImportKeyParameters, JsonWebKey, Key, KeyOperation,
+    KeyOperationParameters, KeyType,
 };
+use openssl::rsa::Rsa;
 use openssl::x509::X509;
 
 use crate::certificates::{Certificates, PEM, kept_as, opened, policy, signs_itself};
@@ -137,6 +141,21 @@ pub async fn import(world: &World) -> Result<()> {
     signs_as_itself(&keys, &imported).await?;
     let standard = Keys::of(world, 0)?.0.import_key(&name, wanted.try_into()?, None).await;
     refused(standard.map_err(Into::into), 400, &["BadParameter"])
+}
+
+pub async fn import_wrapped(world: &World) -> Result<()> {
+    let (keys, name) = (Keys::of(world, PREMIUM)?, fresh("wrapped"));
+    let own = Rsa::public_key_from_pem(&fs::read(&world.transfer_public_pem)?)?;
+    let wrapped = JsonWebKey {
+        kty: Some(KeyType::RsaHsm),
+        key_ops: Some(vec!["sign".to_owned(), "verify".to_owned()]),
+        t: Some(fs::read(&world.transfer_blob)?),
+        ..Default::default()
+    };
+    let imported = keys.import(&name, wrapped.clone()).await?;
+    equal((&jwk(&imported)?.kty, &jwk(&imported)?.n), (&Some(KeyType::RsaHsm), &Some(own.n().to_vec())))?;
+    verified_elsewhere(jwk(&imported)?, "PS256", &signs(&keys, &imported, "PS256").await?)?;
+    refused(Keys::of(world, 0)?.import(&name, wrapped).await, 400, &["BadParameter"])
 }
 
 pub async fn rotate(world: &World) -> Result<()> {

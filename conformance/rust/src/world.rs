@@ -28,6 +28,8 @@ pub struct World {
     pub vault_suffix: String,
     pub vaults: [String; 2],
     pub premium_vault: String,
+    pub transfer_blob: String,
+    pub transfer_public_pem: String,
     pub seeded_name: String,
     pub seeded_value: String,
     pub seeded_key: String,
