@@ -85,6 +85,9 @@ pub const RESOURCE_TAGS_MAX: usize = 50;
 /// Objects that one run of a background job touches.
 pub const JOB_BATCH_MAX: usize = 256;
 
+/// How often every certificate is looked at, whatever the calendar of what is due says.
+pub const CERTIFICATE_REVIEW: Duration = Duration::from_secs(3_600);
+
 /// Random bytes of one answer; Key Vault documents 128.
 pub const RANDOM_BYTES_MAX: usize = 128;
 /// A wrapped key that a caller brings: a 512-byte wrapped AES key, and RSA 4096 in PKCS#8 (about 2.4 KB) wrapped.

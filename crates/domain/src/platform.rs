@@ -16,7 +16,7 @@ use crate::resource::scope::Scope;
 use crate::time::Timestamp;
 use crate::token::VerifiedTokens;
 use crate::token::audience::ServiceNames;
-use crate::vault::certificate::{RememberedAnswers, remembered_answers};
+use crate::vault::certificate::{Calendar, RememberedAnswers, remembered_answers};
 use crate::world::{TenantSnapshot, Worlds};
 
 /// What holds for the whole deployment.
@@ -69,6 +69,7 @@ pub struct Platform {
     pub(crate) holders: KeyHolders,
     pub(crate) certificate_issuers: Vec<Arc<dyn CertificateIssuer>>,
     pub(crate) answers: RememberedAnswers,
+    pub(crate) calendar: Calendar,
     settings: Settings,
     rehearsal: bool,
 }
@@ -100,6 +101,7 @@ impl Platform {
             holders,
             certificate_issuers: Vec::new(),
             answers: remembered_answers(),
+            calendar: Calendar::default(),
             settings,
             rehearsal: false,
         })
@@ -123,6 +125,7 @@ impl Platform {
             holders: self.holders.clone(),
             certificate_issuers: self.certificate_issuers.clone(),
             answers: remembered_answers(),
+            calendar: Calendar::default(),
             settings: self.settings.clone(),
             rehearsal: true,
         }

@@ -30,13 +30,15 @@ pub struct FaultyStore {
     inner: Arc<dyn Store>,
     plan: Mutex<BTreeMap<u64, CommitFault>>,
     commits: AtomicU64,
+    reads: AtomicU64,
     reads_fail: AtomicBool,
 }
 
 impl FaultyStore {
     /// Behaves until it is told otherwise.
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, plan: Mutex::default(), commits: AtomicU64::new(0), reads_fail: AtomicBool::new(false) }
+        let (commits, reads, reads_fail) = Default::default();
+        Self { inner, plan: Mutex::default(), commits, reads, reads_fail }
     }
 
     /// Lets the `ahead`-th commit from now on fail; zero is the next one.
@@ -53,6 +55,11 @@ impl FaultyStore {
     /// How many commits were tried.
     pub fn commits(&self) -> u64 {
         self.commits.load(Ordering::SeqCst)
+    }
+
+    /// How many records were asked for or given out.
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::SeqCst)
     }
 
     /// What it stands before.
@@ -73,12 +80,15 @@ fn unavailable() -> StoreError {
 impl Store for FaultyStore {
     async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
         self.read_allowed()?;
+        self.reads.fetch_add(1, Ordering::SeqCst);
         self.inner.get(key).await
     }
 
     async fn scan(&self, prefix: &Prefix, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
         self.read_allowed()?;
-        self.inner.scan(prefix, after, limit).await
+        let page = self.inner.scan(prefix, after, limit).await?;
+        self.reads.fetch_add(1 + page.records.len() as u64, Ordering::SeqCst);
+        Ok(page)
     }
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Revision>, CommitError> {

@@ -162,6 +162,7 @@ impl Platform {
         result: T,
         context: &Context,
     ) -> Result<Attempt<T>, Error> {
+        let _touched = self.calendar.touched(&commit);
         match self.store.commit(commit).await {
             Ok(_) => {
                 self.trail.conclude(intent, Outcome::Done, context.now)?;

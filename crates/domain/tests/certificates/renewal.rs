@@ -149,3 +149,54 @@ async fn a_renewal_that_failed_is_tried_again_hours_later() {
     assert_eq!(house.jobs().await.ended, 1);
     assert_eq!(house.poll("web").await.expect("an operation").status, PendingStatus::Completed);
 }
+
+#[tokio::test]
+async fn certificates_that_rest_cost_the_job_nothing_until_they_are_due_changed_or_reviewed() {
+    const MANY: u64 = 120;
+    let house = House::new(56).await;
+    let tick = async || {
+        let before = house.opened.store.reads();
+        let jobs = house.jobs().await;
+        (jobs, house.opened.store.reads() - before)
+    };
+    tick().await;
+    let (_, empty) = tick().await;
+    for number in 0..MANY {
+        house
+            .make(&format!("idle-{number}"), PolicyPatch { lifetime_actions: renews_at(80), ..itself() })
+            .await;
+    }
+    let (_, changed) = tick().await;
+    assert!(changed > MANY, "what was made is looked at: {changed} reads");
+    let (jobs, rest) = tick().await;
+    assert_eq!((jobs, rest), (QUIET, empty), "{MANY} certificates at rest are read");
+    house.forward(vouchsafe_domain::limits::CERTIFICATE_REVIEW / 2);
+    assert_eq!(tick().await, (QUIET, empty));
+
+    let (context, platform) = (house.opened.context(), house.platform());
+    let update = CertificateUpdate { disabled: Some(true), ..CertificateUpdate::default() };
+    let name = object("idle-7");
+    platform
+        .update_certificate(&context, &house.caller, house.at(), &name, None, &update)
+        .await
+        .expect("disabled");
+    let (jobs, one) = tick().await;
+    assert!(jobs == QUIET && one > empty && one < empty + 8, "one was changed: {one} reads");
+    assert_eq!(tick().await, (QUIET, empty));
+
+    house.forward(vouchsafe_domain::limits::CERTIFICATE_REVIEW / 2);
+    let (jobs, review) = tick().await;
+    assert!(jobs == QUIET && review > 2 * MANY, "everything is looked at now and then: {review} reads");
+    assert_eq!(tick().await, (QUIET, empty));
+    println!(
+        "{MANY} certificates: {review} reads in a review, {rest} in a tick, {empty} without certificates"
+    );
+
+    // By the calendar, too, everything is renewed that is due, and nothing else.
+    house.forward(295 * DAY);
+    let renewed = tick().await.0.renewed as u64;
+    assert_eq!(renewed, MANY - 1, "all but the one that is disabled");
+    assert_eq!(tick().await.0.ended as u64, MANY - 1);
+    assert_eq!(tick().await.0, QUIET);
+    assert_eq!(tick().await, (QUIET, empty));
+}

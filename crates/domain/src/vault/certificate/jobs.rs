@@ -1,5 +1,5 @@
 //! What is done about certificates when nobody asks: operations go on, certificates are renewed, contacts are told,
-//! revocation lists are signed anew. Each step is one commit that expects what it read, so that a job that was killed
+//! revocation lists are signed anew. A tick looks at what the calendar names. Each step is one commit that expects what it read, so that a job that was killed
 //! anywhere is run again and does what is left.
 
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use vouchsafe_crypto::{Reason, SecretBytes};
 
 use super::authority::{self, CertificateAuthority};
+use super::calendar::Agenda;
 use super::change::put_changed;
 use super::create::own_entry;
 use super::lifetime::LifetimeActionType;
@@ -19,7 +20,7 @@ use crate::error::Fault;
 use crate::ids::{ObjectName, ObjectVersion};
 use crate::limits;
 use crate::platform::{Context, Platform};
-use crate::ports::store::{Expect, Key, Kind, Partition, Prefix, Record};
+use crate::ports::store::{Expect, Key, Kind, Partition, Prefix, Record, Revision};
 use crate::record::Decode;
 use crate::resource::Vault;
 use crate::resource::scope::Scope;
@@ -84,80 +85,142 @@ impl Platform {
         for (tenant, vault) in vaults {
             let partition = Partition::Vault(tenant.tenant().id, vault.id);
             let here = Here { context, tenant: &tenant, vault: &vault, partition };
-            self.go_on(&here, &mut jobs).await?;
-            self.follow_policies(&here, &mut jobs).await?;
+            self.look_around(&here, &mut jobs).await?;
             self.renew_lists(&here, &mut jobs).await?;
         }
         Ok(jobs)
     }
 
-    async fn go_on(&self, here: &Here<'_>, jobs: &mut CertificateJobs) -> Result<(), Error> {
-        let mut walk = Walk::over(here.partition, Kind::PendingCertificate);
-        while let Some(records) = walk.next(self).await? {
-            for record in records {
-                let pending = PendingCertificate::decode(record.value.expose(Reason::Record))?;
-                if !pending.is_in_progress() || jobs.total() >= limits::JOB_BATCH_MAX {
-                    continue;
+    /// Looks at what the calendar names: goes on with its operation, and does what its policy says is due.
+    async fn look_around(&self, here: &Here<'_>, jobs: &mut CertificateJobs) -> Result<(), Error> {
+        match self.calendar.agenda(here.partition, here.context.now) {
+            Agenda::These(names) => {
+                for name in names {
+                    if jobs.total() >= limits::JOB_BATCH_MAX {
+                        self.calendar.postpone(here.partition, &name);
+                        continue;
+                    }
+                    let parsed = ObjectName::parse(&name)?;
+                    match self.load_head::<CertificateVersion>(&here.place(&parsed)).await {
+                        Ok(head) => self.look_at(here, head, &parsed, jobs).await,
+                        Err(error) => {
+                            fail(jobs, &error);
+                            self.calendar.postpone(here.partition, &name);
+                        }
+                    }
                 }
-                match self.advance(here.context, here.tenant, here.vault, &named(&record)?).await {
-                    Ok(Some(moved)) if !moved.is_in_progress() => jobs.ended += 1,
-                    Ok(_) => {}
-                    Err(error) => fail(jobs, &error),
+                Ok(())
+            }
+            Agenda::Everything => {
+                let all = self.review(here, jobs).await;
+                if !matches!(all, Ok(true)) {
+                    self.calendar.review_again(here.partition);
                 }
+                all.map(drop)
             }
         }
-        Ok(())
     }
 
-    async fn follow_policies(&self, here: &Here<'_>, jobs: &mut CertificateJobs) -> Result<(), Error> {
+    /// Looks at every certificate of a vault; whether it came to the end.
+    async fn review(&self, here: &Here<'_>, jobs: &mut CertificateJobs) -> Result<bool, Error> {
         let mut walk = Walk::over(here.partition, Kind::Certificate);
         while let Some(records) = walk.next(self).await? {
             for record in records {
                 if jobs.total() >= limits::JOB_BATCH_MAX {
-                    return Ok(());
+                    return Ok(false);
                 }
                 let noun = CertificateHead::decode(record.value.expose(Reason::Record))?;
-                if !noun.current.is_issued() || noun.current.attributes.disabled {
-                    continue;
-                }
+                let name = noun.name.clone();
                 let head = Found { noun, revision: record.revision };
-                if let Err(error) = self.follow_policy(here, head, jobs).await {
-                    fail(jobs, &error);
-                }
+                self.look_at(here, Some(head), &name, jobs).await;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
+    /// Looks at one certificate, and notes when to look again. What fails is tried again with the next tick.
+    async fn look_at(
+        &self,
+        here: &Here<'_>,
+        head: Option<Found<CertificateHead>>,
+        name: &ObjectName,
+        jobs: &mut CertificateJobs,
+    ) {
+        let next = match self.go_on(here, head, name, jobs).await {
+            Ok(next) => next,
+            Err(error) => {
+                fail(jobs, &error);
+                Some(here.context.now)
+            }
+        };
+        self.calendar.note(here.partition, &name.canonical(), next);
+    }
+
+    /// Takes the next step of what goes on, and does what is due; when there is something to do again.
+    async fn go_on(
+        &self,
+        here: &Here<'_>,
+        head: Option<Found<CertificateHead>>,
+        name: &ObjectName,
+        jobs: &mut CertificateJobs,
+    ) -> Result<Option<Timestamp>, Error> {
+        let Some(mut head) = head else { return Ok(None) };
+        let place = here.place(name);
+        let pending = self.load::<PendingCertificate>(&place.extra(Kind::PendingCertificate)).await?;
+        let mut pending = pending.map(|found| found.noun);
+        if pending.as_ref().is_some_and(PendingCertificate::is_in_progress) {
+            pending = self.advance(here.context, here.tenant, here.vault, name).await?;
+            jobs.ended += usize::from(pending.as_ref().is_some_and(|moved| !moved.is_in_progress()));
+            // It may have made another version, also where nobody heard that it did.
+            let Some(now) = self.load_head::<CertificateVersion>(&place).await? else { return Ok(None) };
+            head = now;
+        }
+        let step = pending.as_ref().and_then(|pending| pending.next_date(here.context.now));
+        if !head.noun.current.is_issued() || head.noun.current.attributes.disabled {
+            return Ok(step);
+        }
+        let policy = self.follow_policy(here, head, pending.as_ref(), jobs).await?;
+        Ok(step.into_iter().chain(policy).min())
+    }
+
+    /// Does what the policy of a certificate says is due; when it says so again.
     async fn follow_policy(
         &self,
         here: &Here<'_>,
         head: Found<CertificateHead>,
+        pending: Option<&PendingCertificate>,
         jobs: &mut CertificateJobs,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Timestamp>, Error> {
         let place = here.place(&head.noun.name);
         let policy = self.load::<CertificatePolicy>(&place.extra(Kind::CertificatePolicy)).await?;
-        let Some(policy) = policy.map(|found| found.noun) else { return Ok(()) };
-        let is_due = |wanted| due(&head.noun.current, &policy, wanted, here.context.now);
-        if is_due(LifetimeActionType::AutoRenew)
-            && !policy.disabled
-            && policy.issuer.name != IssuerChoice::Unknown
-            && self.renew(here, &place).await?
-        {
-            jobs.renewed += 1;
-            return Ok(());
+        let Some(policy) = policy.map(|found| found.noun) else { return Ok(None) };
+        let now = here.context.now;
+        let due = |wanted| due(&head.noun.current, &policy, wanted);
+        let renews = !policy.disabled && policy.issuer.name != IssuerChoice::Unknown;
+        let renewal = due(LifetimeActionType::AutoRenew).filter(|_| renews);
+        if renewal.is_some_and(|due| due <= now) {
+            if self.renew(here, &place, head.revision).await? {
+                jobs.renewed += 1;
+                return Ok(Some(now));
+            }
+            // It waits for the operation that goes on, or for the time to try again.
         }
         // Nobody here renews what somebody outside issues: whoever does is told.
-        let tells = is_due(LifetimeActionType::EmailContacts)
-            || (policy.issuer.name == IssuerChoice::Unknown && is_due(LifetimeActionType::AutoRenew));
-        if tells && !head.noun.current.notified && self.tell(here, &place, head).await? {
+        let unknown = policy.issuer.name == IssuerChoice::Unknown;
+        let outside = due(LifetimeActionType::AutoRenew).filter(|_| unknown);
+        let told = due(LifetimeActionType::EmailContacts).into_iter().chain(outside).min();
+        let told = told.filter(|_| !head.noun.current.notified);
+        if told.is_some_and(|due| due <= now) && self.tell(here, &place, head).await? {
             jobs.told += 1;
         }
-        Ok(())
+        let waits = pending.filter(|pending| pending.renewal).map(PendingCertificate::retry_due);
+        let renewal = renewal.map(|due| waits.map_or(due, |until| until.max(due)).max(now));
+        Ok(renewal.into_iter().chain(told.filter(|due| *due > now)).min())
     }
 
-    /// Begins the operation that makes the next version, unless there is one.
-    async fn renew(&self, here: &Here<'_>, place: &Place) -> Result<bool, Error> {
+    /// Begins the operation that makes the next version, unless there is one, or the version is another than the one
+    /// that is due.
+    async fn renew(&self, here: &Here<'_>, place: &Place, due: Revision) -> Result<bool, Error> {
         let context = here.context;
         let standing = self.standing(place).await?;
         let waits = standing.pending.as_ref().is_some_and(|found| match found.noun.status {
@@ -166,7 +229,7 @@ impl Platform {
             _ => false,
         });
         let (Some(head), Some(policy)) = (&standing.head, &standing.policy) else { return Ok(false) };
-        if waits || standing.deleted.is_some() {
+        if waits || standing.deleted.is_some() || head.revision != due {
             return Ok(false);
         }
         let (head, policy) = (head.noun.clone(), policy.noun.clone());
@@ -274,27 +337,20 @@ impl Platform {
     }
 }
 
-/// Whether an action of a policy is due for a version.
+/// When the first action of this kind in a policy is due for a version, if there is one.
 fn due(
     version: &CertificateVersion,
     policy: &CertificatePolicy,
     wanted: LifetimeActionType,
-    now: Timestamp,
-) -> bool {
-    let Some((not_before, expires)) = version.not_before.zip(version.expires) else { return false };
+) -> Option<Timestamp> {
+    let (not_before, expires) = version.not_before.zip(version.expires)?;
     let actions = policy.lifetime_actions.iter().filter(|action| action.action == wanted);
-    actions.into_iter().any(|action| action.due(not_before, expires) <= now)
+    actions.map(|action| action.due(not_before, expires)).min()
 }
 
 fn fail(jobs: &mut CertificateJobs, error: &Error) {
     tracing::warn!(%error, "something about a certificate is tried again later");
     jobs.failed += 1;
-}
-
-/// The name under which a record of an object stands.
-fn named(record: &Record) -> Result<ObjectName, Error> {
-    let name = record.key.name.first().ok_or_else(|| Fault::Broken("a record has no name".to_owned()))?;
-    Ok(ObjectName::parse(name)?)
 }
 
 /// All records of a kind, a page at a time.

@@ -10,6 +10,7 @@
 
 mod advance;
 mod authority;
+mod calendar;
 mod change;
 mod complete;
 mod create;
@@ -32,6 +33,7 @@ mod stored;
 mod subject;
 
 pub use authority::{AuthorityId, AuthorityRules};
+pub(crate) use calendar::Calendar;
 pub use change::CertificateUpdate;
 pub use create::CertificateToCreate;
 pub use import::{CertificateFile, CertificateToImport};

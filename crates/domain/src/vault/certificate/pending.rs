@@ -134,6 +134,15 @@ impl PendingCertificate {
         Ok(Self { cancellation_requested: requested, updated: now, ..self.clone() })
     }
 
+    /// When there is something to do about it by itself: at once, when an issuer said so, or never.
+    pub(super) fn next_date(&self, now: Timestamp) -> Option<Timestamp> {
+        match self.next_step(now) {
+            NextStep::Rest if self.is_in_progress() => self.next_poll,
+            NextStep::Rest => None,
+            NextStep::Cancel | NextStep::SignItself | NextStep::AskIssuer => Some(now),
+        }
+    }
+
     /// When a failed renewal is tried again.
     pub(super) fn retry_due(&self) -> Timestamp {
         self.updated.plus(limits::RENEWAL_RETRY)
