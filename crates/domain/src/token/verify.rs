@@ -11,6 +11,7 @@ use vouchsafe_crypto::jose::{Expected, Refused, verify};
 
 use super::audience::Service;
 use super::issue::issuer;
+use super::signing::KeyState;
 use crate::access::caller::{Caller, Subject};
 use crate::ids::{ClientId, PrincipalId, TenantId};
 use crate::limits;
@@ -44,6 +45,7 @@ pub enum BearerRefused {
 struct Remembered {
     service: Service,
     kid: String,
+    issued: Timestamp,
     expires: Timestamp,
     caller: Caller,
 }
@@ -94,6 +96,15 @@ impl Platform {
             return Err(BearerRefused::Expired);
         }
         if tenant.verification_key(&remembered.kid).is_none() {
+            return Err(BearerRefused::Invalid);
+        }
+        // SECURITY: a key that does not sign any more has signed nothing since. Whoever got hold of it must not make new
+        // tokens with it for as long as old ones are verified.
+        let retired = tenant
+            .signing_keys()
+            .find(|key| key.state == KeyState::Retained && key.kid == remembered.kid)
+            .map(|key| key.since.plus(limits::TOKEN_SKEW));
+        if retired.is_some_and(|retired| remembered.issued > retired) {
             return Err(BearerRefused::Invalid);
         }
         if !tenant.is_active(remembered.caller.principal()) {
@@ -161,6 +172,7 @@ impl Platform {
         Ok(Remembered {
             service,
             kid: verified.kid().to_owned(),
+            issued: Timestamp::from_seconds(verified.issued_at()),
             expires: Timestamp::from_seconds(verified.expires()),
             caller: Caller::from_verified(Subject {
                 tenant: id,
