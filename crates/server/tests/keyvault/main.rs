@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test where they stand")]
 
 mod attacks;
+mod authority;
 mod certificates;
 mod keys;
 mod release;
+mod roles;
 #[path = "../support/mod.rs"]
 mod support;
+mod tokens;
 mod unavailable;
 mod wycheproof;
 
