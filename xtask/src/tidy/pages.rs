@@ -1,4 +1,4 @@
-//! The pages that must exist, and the links between them.
+//! The pages that must exist, the links between them, and the tests that they name.
 
 use regex_lite::Regex;
 
@@ -53,6 +53,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings.extend(dead_links(tree));
+    findings.extend(lost_evidence(tree));
     findings
 }
 
@@ -73,6 +74,35 @@ fn dead_links(tree: &Tree) -> Vec<Finding> {
             if !exists {
                 let message = format!("the link `{path}` leads nowhere: mend it or write the page");
                 findings.push(Finding::refused(&file.path, line_at(&file.text, link.start()), message));
+            }
+        }
+    }
+    findings
+}
+
+/// Pages that say by which test something is shown; a test that is gone shows nothing.
+const EVIDENCE: &[&str] = &["SECURITY.md", "ARCHITECTURE.md", "docs/reference/attacks.md"];
+
+/// A name of a test is a sentence; a shorter word in code may be anything.
+const TEST_NAME_WORDS_MIN: usize = 5;
+
+fn lost_evidence(tree: &Tree) -> Vec<Finding> {
+    let Ok(pattern) = Regex::new(r"`([a-z0-9_]+)`") else { return Vec::new() };
+    let mut findings = Vec::new();
+    for page in EVIDENCE {
+        let Some(file) = tree.file(page) else { continue };
+        for captures in pattern.captures_iter(&file.text) {
+            let Some(name) = captures.get(1) else { continue };
+            if name.as_str().split('_').count() < TEST_NAME_WORDS_MIN {
+                continue;
+            }
+            let function = format!("fn {}(", name.as_str());
+            if !tree.files.iter().any(|source| source.code.contains(&function)) {
+                let message = format!(
+                    "no test is called `{}`: name the one that shows it, or take the promise back",
+                    name.as_str()
+                );
+                findings.push(Finding::refused(page, line_at(&file.text, name.start()), message));
             }
         }
     }

@@ -248,6 +248,23 @@ fn missing_pages_unlisted_decisions_and_dead_links_are_refused() {
 }
 
 #[test]
+fn a_page_that_names_a_test_which_is_not_there_is_refused() {
+    let tree = Tree::of(&[
+        ("README.md", "`a_test_that_is_nowhere_at_all` is not looked for here"),
+        ("ARCHITECTURE.md", ""),
+        ("CONTRIBUTING.md", ""),
+        ("CHANGELOG.md", ""),
+        ("LICENSE", ""),
+        (
+            "SECURITY.md",
+            "`a_test_that_is_there` `a_test_that_is_gone_now` `only_a_word` `// a_test_in_a_comment_only`\n",
+        ),
+        ("xtask/src/a.rs", "//! A.\n// fn a_test_that_is_gone_now() {}\nfn a_test_that_is_there() {}\n"),
+    ]);
+    check(&pages::check(&tree), &[("SECURITY.md", "`a_test_that_is_gone_now`")]);
+}
+
+#[test]
 fn code_is_told_from_comments_and_literals() {
     let text = "let a = \"x // y\"; // c1 \"q\"\nlet b = r#\"z \" z\"#; /* c2 /* in */ */ let c = '\"'; let d: &'a str = b\"e\";\n";
     let file = File::new("a.rs".to_owned(), text.to_owned());
