@@ -112,7 +112,7 @@ fn body(kty: &str, blob: &Value) -> Value {
 
 /// The lines of the page's shell blocks, in order.
 fn script() -> String {
-    let mut script = String::from("set -eu\n");
+    let mut script = String::from("set -eu\nPATH=\"$PROGRAMS:$PATH\"\n");
     let mut inside = false;
     for line in GUIDE.lines() {
         match line {
@@ -138,11 +138,10 @@ async fn the_lines_of_the_guide_bring_a_key_that_openssl_verifies() {
     let directory = bench.installation.scratch();
     let work = directory.join("work");
     std::fs::create_dir(&work).expect("a directory");
-    let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap_or_default());
     let ran = Command::new("sh")
         .args(["-c", &script])
         .current_dir(&work)
-        .env("PATH", path)
+        .env("PROGRAMS", directory)
         .env("VOUCHSAFE_SOCKET", &bench.server.endpoints().admin_socket)
         .output()
         .expect("a shell");
