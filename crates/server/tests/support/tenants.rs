@@ -177,7 +177,7 @@ impl Scenario<'_> {
     pub async fn refused(&mut self, method: &str, host: &str, path: &str, body: serde_json::Value) {
         let ask = Ask::new(method, host, path).body(body);
         let answer = self.world.ask(TLS, &ask.clone().bearer(self.token_for(&ask))).await;
-        assert_eq!(answer.status, 400, "{ask:?} {answer:?}");
+        assert_eq!(answer.status, 403, "{ask:?} {answer:?}");
         self.tape.push((ask, answer));
     }
 

@@ -274,4 +274,22 @@ mod tests {
             assert!(ReleaseRules::parse(None, wrong).is_err());
         }
     }
+
+    #[test]
+    fn a_policy_that_was_cut_or_touched_is_refused_or_another_and_nothing_panics() {
+        let whole =
+            policy(json!({"allOf": [{"anyOf": [claim()]}, {"claim": "a.b", "equals": 3}]})).to_string();
+        let rules = ReleaseRules::parse(None, whole.as_bytes()).expect("a policy");
+        for end in 0..whole.len() {
+            assert!(ReleaseRules::parse(None, &whole.as_bytes()[..end]).is_err(), "cut at {end}");
+            for bit in 0..8 {
+                let mut touched = whole.clone().into_bytes();
+                touched[end] ^= 1 << bit;
+                assert!(
+                    ReleaseRules::parse(None, &touched).map_or(true, |other| other != rules),
+                    "{end} {bit}"
+                );
+            }
+        }
+    }
 }
