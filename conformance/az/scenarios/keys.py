@@ -1,12 +1,14 @@
 """The life of keys, told in the commands of `az keyvault key`."""
 
+import base64
 import json
+import os
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import hashes, keywrap, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 
-from .world import ABSENT, FAILED, VAULT_A, VAULT_B, equal, fresh, names, scratch, signed_in, vault_url
+from .world import ABSENT, FAILED, VAULT_A, VAULT_B, WORLD, equal, fresh, names, scratch, signed_in, vault_url
 
 HERE = ("--vault-name", VAULT_A)
 
@@ -98,6 +100,26 @@ def az_key_import():
         out = scratch("public.pem")
         az("keyvault key download -n", name, *HERE, "--file", out)
         equal(load_pem_public_key(out.read_bytes()), key.public_key())
+
+
+def az_key_import_of_a_wrapped_key():
+    az, there = signed_in(), ("--vault-name", WORLD["premium_vault"])
+    kek, name, pem, file = fresh("kek"), fresh("byok"), scratch("kek.pem"), scratch("key.byok")
+    kid = az("keyvault key create --kty RSA-HSM --size 2048 --ops import -n", kek, *there)["key"]["kid"]
+    az("keyvault key download -n", kek, *there, "--file", pem)
+    key, wrapping = rsa.generate_private_key(65537, 2048), os.urandom(32)
+    pkcs8 = (serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    oaep = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
+    ciphertext = load_pem_public_key(pem.read_bytes()).encrypt(wrapping, oaep)
+    ciphertext += keywrap.aes_key_wrap_with_padding(wrapping, key.private_bytes(*pkcs8))
+    header = {"kid": kid, "alg": "dir", "enc": "CKM_RSA_AES_KEY_WRAP"}
+    blob = {"schema_version": "1.0.0", "header": header, "generator": "a scenario"}
+    file.write_text(json.dumps(blob | {"ciphertext": base64.urlsafe_b64encode(ciphertext).rstrip(b"=").decode()}))
+    made = az("keyvault key import --kty RSA --ops sign verify -n", name, *there, "--byok-file", file)
+    equal((made["key"]["kty"], made["key"]["keyOps"]), ("RSA-HSM", ["sign", "verify"]))
+    out = scratch("public.pem")
+    az("keyvault key download -n", name, *there, "--file", out)
+    equal(load_pem_public_key(out.read_bytes()), key.public_key())
 
 
 def az_key_backup_and_restore():
