@@ -1,4 +1,4 @@
-//! Puts the server together: the only file that names concrete adapters.
+//! Puts the server together: with `root_token.rs`, the only file that names concrete adapters.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;

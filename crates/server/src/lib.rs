@@ -12,5 +12,6 @@ pub mod limits;
 pub mod listen;
 pub mod outside;
 pub mod rekeying;
+pub mod root_token;
 pub mod telemetry;
 pub mod tls;

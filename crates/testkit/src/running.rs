@@ -95,8 +95,19 @@ impl Installation {
         &self,
         arguments: I,
     ) -> (ExitStatus, String, String) {
-        let output =
-            self.command(arguments).stdin(Stdio::null()).output().expect("the program can be started");
+        self.run_with(arguments, &[])
+    }
+
+    /// The same with variables of the environment.
+    #[track_caller]
+    pub fn run_with<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
+        &self,
+        arguments: I,
+        environment: &[(&str, &str)],
+    ) -> (ExitStatus, String, String) {
+        let mut command = self.command(arguments);
+        command.envs(environment.iter().copied());
+        let output = command.stdin(Stdio::null()).output().expect("the program can be started");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status, text(&output.stdout), text(&output.stderr))
     }

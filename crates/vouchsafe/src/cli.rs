@@ -118,15 +118,17 @@ impl Command {
 
 #[derive(Args, Clone, Debug)]
 pub struct RootKey {
-    /// What opens the root key: `file:PATH`, `systemd:NAME`, `passphrase`, `passphrase:FILE`, `tpm` or `tpm:TCTI`; if not
-    /// given, what the deployment's record names
+    /// What opens the root key: `file:PATH`, `systemd:NAME`, `passphrase`, `passphrase:FILE`, `tpm`, `tpm:TCTI` or
+    /// `pkcs11`; if not given, what the deployment's record names
     #[arg(long, visible_alias = "root", value_name = "SOURCE", env = "VOUCHSAFE_ROOT_KEY")]
     pub root_key: Option<String>,
+    #[command(flatten)]
+    pub hsm: HsmToken,
 }
 
 #[derive(Args, Clone, Debug)]
 pub struct HsmToken {
-    /// The PKCS#11 module of the token that holds the keys of HSM kinds
+    /// The PKCS#11 module of the token that holds the keys of HSM kinds, or the key over the root key
     #[arg(long, value_name = "FILE", env = "VOUCHSAFE_PKCS11_MODULE", requires_all = ["pkcs11_token", "pkcs11_pin_file"])]
     pub pkcs11_module: Option<PathBuf>,
     /// The token's label
@@ -282,6 +284,8 @@ pub struct Recover {
     pub remove: Vec<String>,
     #[command(flatten)]
     pub tpm: TpmPcrs,
+    #[command(flatten)]
+    pub hsm: HsmToken,
 }
 
 #[derive(Args, Debug)]
@@ -338,8 +342,6 @@ pub struct Serve {
     pub data: PathBuf,
     #[command(flatten)]
     pub root_key: RootKey,
-    #[command(flatten)]
-    pub hsm: HsmToken,
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
     pub listen: SocketAddr,

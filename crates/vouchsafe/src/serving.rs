@@ -12,7 +12,6 @@ use anyhow::{Context as _, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use vouchsafe_agent::{AdminSocket, Config as AgentConfig, InheritableSockets, ProxyConfig};
-use vouchsafe_hsm::TokenSettings;
 use vouchsafe_server::adapters::SystemClock;
 use vouchsafe_server::assemble::{self, Config, FirstTenant, Server};
 use vouchsafe_server::limits::Limits;
@@ -20,17 +19,11 @@ use vouchsafe_server::outside::AcmeSettings;
 use vouchsafe_store::root::RootKeySource;
 use vouchsafe_wire::admin::Endpoints;
 
-use crate::cli::{Acme, Agent, Dev, DirectoryToUse, Global, HsmToken, Serve};
+use crate::cli::{Acme, Agent, Dev, DirectoryToUse, Global, Serve};
 use crate::client::Client;
 use crate::command::{apply, root_source};
 use crate::environment::AgentFacts;
 use crate::output;
-
-/// The token that was named, if one was.
-fn token(arguments: &HsmToken) -> Option<TokenSettings> {
-    let HsmToken { pkcs11_module, pkcs11_token, pkcs11_pin_file } = arguments.clone();
-    Some(TokenSettings::new(pkcs11_module?, &pkcs11_token?, pkcs11_pin_file?))
-}
 
 /// What was said about ACME, if anything was.
 fn acme(arguments: &Acme) -> Result<Option<AcmeSettings>> {
@@ -50,8 +43,8 @@ pub async fn serve(arguments: &Serve) -> Result<ExitCode> {
     let mut stop = Stop::listen()?;
     let config = Config {
         data: arguments.data.clone(),
-        root_key: root_source::opening(arguments.root_key.root_key.as_deref(), &arguments.data)?,
-        token: token(&arguments.hsm),
+        root_key: root_source::opening(&arguments.root_key, &arguments.data)?,
+        token: root_source::token(&arguments.root_key.hsm),
         acme: acme(&arguments.acme)?,
         listen: arguments.listen,
         host: arguments.names.host.clone(),
@@ -167,7 +160,7 @@ pub async fn dev(arguments: &Dev) -> Result<ExitCode> {
     let config = Config {
         data: data.clone(),
         root_key,
-        token: token(&arguments.hsm),
+        token: root_source::token(&arguments.hsm),
         acme: acme(&arguments.acme)?,
         listen: loopback(arguments.port),
         host: "localhost".to_owned(),

@@ -6,13 +6,14 @@ use anyhow::{Context as _, Result, bail};
 use vouchsafe_server::assemble::{self, FirstTenant};
 use vouchsafe_store::root::{ProviderKind, RootKeySource};
 
-use super::root_source;
-use crate::cli::Init;
+use super::root_source::{self, Chips};
+use crate::cli::{Init, RootKey};
 use crate::output;
 
 pub async fn init(arguments: &Init) -> Result<ExitCode> {
-    let source = arguments.root_key.root_key.as_deref();
-    let source = root_source::sealing(source, &arguments.data, &arguments.tpm.tpm_pcrs)?;
+    let RootKey { root_key, hsm } = &arguments.root_key;
+    let chips = Chips { tpm_pcrs: &arguments.tpm.tpm_pcrs, hsm };
+    let source = root_source::sealing(root_key.as_deref(), &arguments.data, chips)?;
     let recovery = root_source::recovery(&arguments.quorum)?;
     let shares_dir = &arguments.quorum.shares_dir;
     if recovery.is_some() && shares_dir.exists() {

@@ -12,7 +12,7 @@ use vouchsafe_server::assemble;
 use vouchsafe_store::root::{OpenedShare, RootKeySource, ShareFile};
 use zeroize::Zeroizing;
 
-use super::root_source;
+use super::root_source::{self, Chips};
 use crate::cli::{OpenShare, Recover};
 use crate::output;
 
@@ -27,7 +27,8 @@ pub async fn recover(arguments: &Recover) -> Result<ExitCode> {
     }
     let data = &arguments.data;
     let quorum = RootKeySource::Quorum(shares.into());
-    let source = root_source::sealing(Some(&arguments.to), data, &arguments.tpm.tpm_pcrs)?;
+    let chips = Chips { tpm_pcrs: &arguments.tpm.tpm_pcrs, hsm: &arguments.hsm };
+    let source = root_source::sealing(Some(&arguments.to), data, chips)?;
     let mut ceremony =
         assemble::ceremony(data, &quorum, "vouchsafe/rootKey/recover/action", "quorum").await?;
     let name = arguments.name.clone().unwrap_or_else(|| source.kind().to_string());

@@ -11,8 +11,8 @@ use vouchsafe_server::assemble;
 use vouchsafe_store::root::RootRecord;
 use vouchsafe_wire::admin::RekeyStatus;
 
-use super::root_source;
-use crate::cli::{Deployment, Format, Rekey, RootProvider};
+use super::root_source::{self, Chips};
+use crate::cli::{Deployment, Format, Rekey, RootKey, RootProvider};
 use crate::client::Client;
 use crate::output;
 
@@ -42,7 +42,10 @@ async fn root_provider(command: &RootProvider) -> Result<ExitCode> {
         RootProvider::Add { source, deployment, name, tpm, quorum } => {
             let recovery = root_source::recovery(quorum)?;
             let added = match source {
-                Some(source) => Some(root_source::sealing(Some(source), &deployment.data, &tpm.tpm_pcrs)?),
+                Some(source) => {
+                    let chips = Chips { tpm_pcrs: &tpm.tpm_pcrs, hsm: &deployment.root_key.hsm };
+                    Some(root_source::sealing(Some(source), &deployment.data, chips)?)
+                }
                 None => None,
             };
             let mut ceremony = begin(deployment, "rootProviders/write", "provider_added").await?;
@@ -75,16 +78,16 @@ async fn begin(
     action: &str,
     reason: &str,
 ) -> Result<vouchsafe_store::deployment::Ceremony> {
-    let source = root_source::opening(deployment.root_key.root_key.as_deref(), &deployment.data)?;
+    let source = root_source::opening(&deployment.root_key, &deployment.data)?;
     Ok(assemble::ceremony(&deployment.data, &source, &format!("vouchsafe/{action}"), reason).await?)
 }
 
 async fn root(deployment: &Deployment, with: &[String], shares_dir: &Path) -> Result<ExitCode> {
-    let typed = deployment.root_key.root_key.as_deref();
-    let first = root_source::remembering(&root_source::opening(typed, &deployment.data)?)?;
+    let first = root_source::remembering(&root_source::opening(&deployment.root_key, &deployment.data)?)?;
     let mut sources = vec![first.clone()];
     for source in with {
-        sources.push(root_source::opening(Some(source), &deployment.data)?);
+        let other = RootKey { root_key: Some(source.clone()), hsm: deployment.root_key.hsm.clone() };
+        sources.push(root_source::opening(&other, &deployment.data)?);
     }
     let data = &deployment.data;
     let ceremony =

@@ -4,24 +4,29 @@
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use vouchsafe_crypto::{Reason, SecretBytes, SecretString};
+use vouchsafe_hsm::TokenSettings;
+use vouchsafe_server::root_token::RootToken;
 use vouchsafe_store::root::tpm::DEFAULT_TCTI;
 use vouchsafe_store::root::{
     Custodian, Passphrase, ProviderKind, Recovery, RootKeySource, RootRecord, ShareFile, TpmSource,
 };
 use zeroize::Zeroizing;
 
-use crate::cli::Quorum;
+use crate::cli::{HsmToken, Quorum, RootKey};
 
 const KEY_FILE: &str = "root.key";
 const PASSPHRASE_BYTES_MAX: u64 = 4096;
 
 /// What opens a deployment: as typed, or else the first provider of its record that needs nobody, or else its passphrase.
-pub fn opening(typed: Option<&str>, data: &Path) -> Result<RootKeySource> {
-    if let Some(typed) = typed {
-        return parse(typed, data, &[], Asked::Once);
+pub fn opening(arguments: &RootKey, data: &Path) -> Result<RootKeySource> {
+    let RootKey { root_key, hsm } = arguments;
+    let chips = Chips { tpm_pcrs: &[], hsm };
+    if let Some(typed) = root_key {
+        return parse(typed, data, chips, Asked::Once);
     }
     let Some(record) = RootRecord::load(data)? else {
         return Ok(RootKeySource::KeyFile(data.join(KEY_FILE)));
@@ -31,9 +36,14 @@ pub fn opening(typed: Option<&str>, data: &Path) -> Result<RootKeySource> {
     if let Some(path) = record.key_file(data) {
         Ok(RootKeySource::KeyFile(path))
     } else if has(ProviderKind::Tpm) {
-        parse("tpm", data, &[], Asked::Once)
+        parse("tpm", data, chips, Asked::Once)
+    } else if has(ProviderKind::Pkcs11) && token(hsm).is_some() {
+        parse("pkcs11", data, chips, Asked::Once)
     } else if has(ProviderKind::Passphrase) {
-        parse("passphrase", data, &[], Asked::Once)
+        parse("passphrase", data, chips, Asked::Once)
+    } else if has(ProviderKind::Pkcs11) {
+        // It says which options are missing.
+        parse("pkcs11", data, chips, Asked::Once)
     } else {
         let names: Vec<_> = providers.into_iter().map(|provider| provider.name).collect();
         bail!("say with --root-key what opens this deployment; its providers are: {}", names.join(", "))
@@ -41,8 +51,23 @@ pub fn opening(typed: Option<&str>, data: &Path) -> Result<RootKeySource> {
 }
 
 /// What seals: as typed. A passphrase is asked twice.
-pub fn sealing(typed: Option<&str>, data: &Path, tpm_pcrs: &[u8]) -> Result<RootKeySource> {
-    parse(typed.unwrap_or("file"), data, tpm_pcrs, Asked::Twice)
+pub fn sealing(typed: Option<&str>, data: &Path, chips: Chips<'_>) -> Result<RootKeySource> {
+    parse(typed.unwrap_or("file"), data, chips, Asked::Twice)
+}
+
+/// What was said about hardware, beside the source itself.
+#[derive(Clone, Copy)]
+pub struct Chips<'a> {
+    /// What a new key in a TPM is bound to.
+    pub tpm_pcrs: &'a [u8],
+    /// The token.
+    pub hsm: &'a HsmToken,
+}
+
+/// The token that was named, if one was.
+pub fn token(arguments: &HsmToken) -> Option<TokenSettings> {
+    let HsmToken { pkcs11_module, pkcs11_token, pkcs11_pin_file } = arguments.clone();
+    Some(TokenSettings::new(pkcs11_module?, &pkcs11_token?, pkcs11_pin_file?))
 }
 
 /// How often a terminal is asked for a passphrase.
@@ -52,7 +77,7 @@ enum Asked {
     Twice,
 }
 
-fn parse(source: &str, data: &Path, tpm_pcrs: &[u8], asked: Asked) -> Result<RootKeySource> {
+fn parse(source: &str, data: &Path, chips: Chips<'_>, asked: Asked) -> Result<RootKeySource> {
     let (kind, rest) = source.split_once(':').map_or((source, None), |(kind, rest)| (kind, Some(rest)));
     match (kind, rest.filter(|rest| !rest.is_empty())) {
         ("file", path) => Ok(RootKeySource::KeyFile(path.map_or_else(|| data.join(KEY_FILE), PathBuf::from))),
@@ -70,12 +95,17 @@ fn parse(source: &str, data: &Path, tpm_pcrs: &[u8], asked: Asked) -> Result<Roo
         }
         ("tpm", tcti) => {
             let tcti = tcti.unwrap_or(DEFAULT_TCTI).to_owned();
-            Ok(RootKeySource::Tpm(TpmSource { tcti, pcrs: tpm_pcrs.to_vec() }))
+            Ok(RootKeySource::Tpm(TpmSource { tcti, pcrs: chips.tpm_pcrs.to_vec() }))
         }
-        ("pkcs11", _) => bail!("this program cannot use a PKCS#11 token for its root key"),
+        ("pkcs11", None) => {
+            let named = token(chips.hsm).context(
+                "name the token of the root key with --pkcs11-module, --pkcs11-token and --pkcs11-pin-file",
+            )?;
+            Ok(RootKeySource::Token(Arc::new(RootToken::new(named)?)))
+        }
         _ => bail!(
             "`{source}` is not a root key source; write `file:PATH`, `systemd:NAME`, `passphrase`, `passphrase:FILE`, \
-             `tpm` or `tpm:TCTI`"
+             `tpm`, `tpm:TCTI` or `pkcs11`"
         ),
     }
 }
