@@ -144,6 +144,7 @@ pub struct Server {
     /// The names that a proxy should lead here.
     pub known_hosts: Vec<String>,
     doors: Doors<App>,
+    token: Option<Arc<Pkcs11Hsm>>,
     jobs: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
 }
@@ -251,7 +252,8 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     let log: Arc<dyn Log> = deployment.log.clone();
     let store: Arc<dyn Store> = deployment.store.clone();
     let pool = KeyPool::new(KEYS_IN_STOCK);
-    let holders = key_holders(&config, pool.clone(), clock.clone())?;
+    let token = token(&config, clock.clone())?;
+    let holders = key_holders(token.clone(), pool.clone());
     let platform = Platform::open(store, log, entropy.clone(), backup_key, holders, settings, now).await?;
     let platform = Arc::new(platform.with_certificate_issuers(issuers));
     let tenant = platform.world().default_tenant().ok_or(StartError::Unfinished)?.tenant().id;
@@ -310,10 +312,18 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     tokio::spawn(stop.clone().run_until_cancelled_owned(pool.keep_filled()));
     readiness.ready();
     tracing::info!(%tls_addr, origin, "ready");
-    Ok(Server { endpoints, tls_addr, known_hosts: known_hosts(&config, &names), doors, jobs, stop })
+    Ok(Server { endpoints, tls_addr, known_hosts: known_hosts(&config, &names), doors, token, jobs, stop })
 }
 
 impl Server {
+    /// An operator has looked at the token's PIN: if it was refused, the next call to the token shows it what is in the file now.
+    pub fn reload_pin(&self) {
+        if let Some(token) = &self.token {
+            token.reload_pin();
+            tracing::info!("the PIN of the token may be tried again");
+        }
+    }
+
     /// Stops in order: balancers are told, requests in flight finish, the log is anchored.
     pub async fn drain(self, announce: Duration) -> Drained {
         let drained = self.doors.drain(announce).await;
@@ -329,13 +339,15 @@ impl Server {
 const KEYS_IN_STOCK: [(KeySpec, usize); 3] =
     [(KeySpec::Rsa2048, 8), (KeySpec::Rsa3072, 2), (KeySpec::Rsa4096, 1)];
 
-fn key_holders(config: &Config, pool: Arc<KeyPool>, clock: Arc<dyn Clock>) -> Result<KeyHolders, StartError> {
+fn token(config: &Config, clock: Arc<dyn Clock>) -> Result<Option<Arc<Pkcs11Hsm>>, StartError> {
+    let Some(settings) = &config.token else { return Ok(None) };
+    Ok(Some(Arc::new(Pkcs11Hsm::open(settings.clone(), clock)?)))
+}
+
+fn key_holders(token: Option<Arc<Pkcs11Hsm>>, pool: Arc<KeyPool>) -> KeyHolders {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let token: Option<Arc<dyn Hsm>> = match &config.token {
-        Some(settings) => Some(Arc::new(Pkcs11Hsm::open(settings.clone(), clock)?)),
-        None => None,
-    };
-    Ok(KeyHolders { software: Arc::new(SoftwareKeys::new(pool, cores)), token })
+    let token = token.map(|token| token as Arc<dyn Hsm>);
+    KeyHolders { software: Arc::new(SoftwareKeys::new(pool, cores)), token }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -57,7 +57,13 @@ pub async fn serve(arguments: &Serve) -> Result<ExitCode> {
         limits: Limits::default(),
     };
     let server = assemble::start(config).await?;
-    stop.wait().await;
+    let mut reload = signal(SignalKind::hangup()).context("cannot listen for signals")?;
+    loop {
+        tokio::select! {
+            () = stop.wait() => break,
+            Some(()) = reload.recv() => server.reload_pin(),
+        }
+    }
     server.drain(Duration::from_secs(arguments.drain_seconds)).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -141,6 +141,32 @@ async fn the_processes_of_a_module_finish_with_the_server_and_end_with_it() {
     installation.verify_audit();
 }
 
+#[tokio::test]
+async fn a_refused_pin_is_tried_once_until_the_server_is_told_that_it_was_corrected() {
+    let installation = Installation::init(PROGRAM);
+    let Some(token) = Token::make(installation.scratch()) else { return };
+    let server = serve(&installation, &token).await;
+    assert!(server.terminate().await.success());
+    token.set_pin(Some("00000000"));
+    let mut server = installation.serve(&token.environment()).await;
+    let mut caller = Caller::new(&server).await;
+    for _ in 0..20 {
+        assert_eq!(caller.sign("hard").await, StatusCode::SERVICE_UNAVAILABLE);
+        caller.others_go_on().await;
+    }
+    let refusals = |server: &RunningServer| server.log().matches("the token refused the PIN").count();
+    assert_eq!((refusals(&server), children_of(server.pid()).len()), (1, 0));
+    token.set_pin(Some(token.pin()));
+    assert_eq!(caller.sign("hard").await, StatusCode::SERVICE_UNAVAILABLE, "nobody has looked at it");
+    signal(server.pid(), Signal::HUP);
+    let deadline = Instant::now() + PATIENCE;
+    while caller.sign("hard").await != StatusCode::OK {
+        assert!(Instant::now() < deadline, "the keys in the token did not come back");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(server.is_alive() && refusals(&server) == 1);
+}
+
 #[test]
 fn the_command_for_modules_is_for_the_server_only() {
     let installation = Installation::empty(PROGRAM);
