@@ -15,6 +15,7 @@ CONFORMANCE_JAVA (a folder with classes and lib), CONFORMANCE_AZ (the `az` to ru
 """
 
 import argparse
+import base64
 import datetime
 import json
 import os
@@ -35,7 +36,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
@@ -177,6 +178,45 @@ class Token:
         self.arguments = ["--pkcs11-module", module, "--pkcs11-token", TOKEN, "--pkcs11-pin-file", str(pin_file)]
 
 
+class Attestation:
+    """An attestation service, and the environment that it vouches for, whose key is in a file."""
+
+    AUTHORITY = "https://attest.example"
+
+    def __init__(self, directory):
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.environment = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        private = self.environment.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        self.environment_pem = directory / "environment.pem"
+        self.environment_pem.write_bytes(private)
+
+    def keys(self):
+        point = self.key.public_key().public_numbers()
+        jwk = {"kid": "one", "kty": "EC", "crv": "P-256", "use": "sig", "x": number(point.x, 32), "y": number(point.y, 32)}
+        return json.dumps({"keys": [jwk]})
+
+    def token(self, kind):
+        """What it says of the environment; `kind` is what the policies of the scenarios ask about."""
+        public, now = self.environment.public_key().public_numbers(), int(time.time())
+        wraps = {"kid": "environment", "kty": "RSA", "key_ops": ["encrypt"], "n": number(public.n, 256), "e": "AQAB"}
+        claims = {"iss": self.AUTHORITY, "iat": now, "exp": now + 8 * 3600, "x-ms-attestation-type": kind}
+        claims["x-ms-runtime"] = {"keys": [wraps]}
+        header = {"alg": "ES256", "kid": "one", "typ": "JWT"}
+        signed = ".".join(base64url(json.dumps(part).encode()) for part in (header, claims))
+        pair = utils.decode_dss_signature(self.key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
+        return f"{signed}.{base64url(b''.join(half.to_bytes(32) for half in pair))}"
+
+
+def number(value, length):
+    return base64url(value.to_bytes(length))
+
+
+def base64url(content):
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
 class Server:
     """One `vouchsafe dev`, with the lines of its log in a file, ended when the block ends."""
 
@@ -194,7 +234,15 @@ class Server:
         # A JSON string is a YAML one, whatever line breaks it holds.
         certificate = json.dumps((self.directory / "registered.crt").read_text())
         self.application_client_id = str(uuid.uuid4())
-        applied.write_text(template.substitute(certificate=certificate, client_id=self.application_client_id))
+        self.attestation = Attestation(self.directory)
+        applied.write_text(
+            template.substitute(
+                certificate=certificate,
+                client_id=self.application_client_id,
+                attestation_authority=self.attestation.AUTHORITY,
+                attestation_keys=self.attestation.keys(),
+            )
+        )
         started = time.monotonic()
         self.stderr = open(self.log, "wb")
         self.process = subprocess.Popen(
@@ -271,6 +319,10 @@ def prepare(server, directory):
         "seeded_wrapping_key_id": json.loads(made)["key"]["kid"],
         "transfer_blob": str(transfer),
         "transfer_public_pem": str(directory / "transfer.pub"),
+        "attestation_authority": Attestation.AUTHORITY,
+        "attestation_token": server.attestation.token("sevsnpvm"),
+        "attestation_token_of_another": server.attestation.token("sgx"),
+        "environment_pem": str(server.attestation.environment_pem),
         "identities": identities,
         "application_client_id": server.application_client_id,
         "certificate_pem": str(directory / "registered.pem"),

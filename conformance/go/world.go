@@ -37,6 +37,10 @@ type worldFile struct {
 	PremiumVault               string              `json:"premium_vault"`
 	TransferBlob               string              `json:"transfer_blob"`
 	TransferPublicPEM          string              `json:"transfer_public_pem"`
+	AttestationAuthority       string              `json:"attestation_authority"`
+	AttestationToken           string              `json:"attestation_token"`
+	AttestationTokenOfAnother  string              `json:"attestation_token_of_another"`
+	EnvironmentPEM             string              `json:"environment_pem"`
 	SeededName                 string              `json:"seeded_name"`
 	SeededValue                string              `json:"seeded_value"`
 	SeededKey                  string              `json:"seeded_key"`

@@ -6,6 +6,7 @@ import * as certificates from "./scenarios/certificates.mjs";
 import * as certificatesOutside from "./scenarios/certificates_outside.mjs";
 import * as cryptography from "./scenarios/cryptography.mjs";
 import * as identities from "./scenarios/identities.mjs";
+import * as keyRelease from "./scenarios/key_release.mjs";
 import * as keyRefusals from "./scenarios/key_refusals.mjs";
 import * as keys from "./scenarios/keys.mjs";
 import * as keysInAToken from "./scenarios/keys_in_a_token.mjs";
@@ -15,6 +16,7 @@ import * as secrets from "./scenarios/secrets.mjs";
 const SCENARIOS = {
   ...identities, ...refusals, ...secrets, ...keys, ...cryptography, ...keyRefusals, ...certificates, ...certificatesOutside,
   ...keysInAToken,
+  ...keyRelease,
 };
 const AT_ONCE = 6;
 

@@ -20,7 +20,7 @@ MODULES = (
     "cryptography_of_keys",
     "key_refusals",
     "keys_in_a_token",
-    "release",
+    "key_release",
     "certificates",
     "keys_of_certificates",
 )

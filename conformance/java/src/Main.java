@@ -34,6 +34,7 @@ final class Main {
         Cryptography.register(scenarios);
         KeyRefusals.register(scenarios);
         KeysInAToken.register(scenarios);
+        KeyRelease.register(scenarios);
         Certificates.register(scenarios);
         CertificateKeys.register(scenarios);
         var pool = Executors.newFixedThreadPool(AT_ONCE);

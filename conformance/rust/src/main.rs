@@ -7,6 +7,7 @@ mod certificate_keys;
 mod certificates;
 mod cryptography;
 mod identities;
+mod key_release;
 mod keys;
 mod keys_in_a_token;
 mod recording;
@@ -174,6 +175,8 @@ async fn run(name: &str) -> Result<()> {
         "key-hsm-rotate" => keys_in_a_token::rotate(world).await,
         "key-hsm-delete-and-purge" => keys_in_a_token::delete_and_purge(world).await,
         "certificate-hsm-key" => keys_in_a_token::of_a_certificate(world).await,
+        "key-release" => key_release::is_released(world).await,
+        "key-release-is-refused" => key_release::is_refused(world).await,
         _ => bail!("no scenario is called `{name}` here: give it an arm in conformance/rust/src/main.rs"),
     }
 }
