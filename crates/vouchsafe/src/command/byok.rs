@@ -17,7 +17,9 @@ use vouchsafe_wire::keyvault::{Octets, SecretOctets};
 
 use super::key::{VERSION, kty, read};
 use super::object::{checked, write_value};
-use crate::cli::{Byok, Format, KeyKind, Wrap};
+use crate::cli::Format;
+use crate::cli::byok::{Byok, Wrap};
+use crate::cli::key::KeyKind;
 use crate::client::Client;
 use crate::output;
 

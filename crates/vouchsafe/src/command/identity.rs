@@ -7,7 +7,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::vault::{ensure_group, escaped, group_of, location, named};
-use crate::cli::{Format, Identity};
+use crate::cli::Format;
+use crate::cli::resource::Identity;
 use crate::client::Client;
 use crate::output;
 

@@ -13,7 +13,8 @@ use vouchsafe_wire::keyvault::{Octets, SecretOctets};
 use zeroize::Zeroizing;
 
 use super::object::{all_pages, checked, print_items, write_value};
-use crate::cli::{Format, Key, KeyInput, KeyKind, WhichKey};
+use crate::cli::Format;
+use crate::cli::key::{Key, KeyInput, KeyKind, WhichKey};
 use crate::client::Client;
 use crate::output;
 

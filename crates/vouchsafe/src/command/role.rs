@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use vouchsafe_wire::admin::ApplyReport;
 
 use super::apply;
-use crate::cli::{Format, Role};
+use crate::cli::Format;
+use crate::cli::resource::Role;
 use crate::client::Client;
 use crate::output;
 

@@ -12,7 +12,8 @@ use vouchsafe_wire::secret_text::SecretText;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::object::{all_pages, checked, print_items, write_value};
-use crate::cli::{Format, Secret};
+use crate::cli::Format;
+use crate::cli::secret::Secret;
 use crate::client::Client;
 use crate::output;
 

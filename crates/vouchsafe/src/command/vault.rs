@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::cli::{Format, Vault};
+use crate::cli::Format;
+use crate::cli::resource::Vault;
 use crate::client::Client;
 use crate::output;
 
