@@ -1,6 +1,7 @@
 //! What can be typed. Help texts begin with a verb; no secret is ever an argument.
 
 pub mod byok;
+pub mod certificate;
 pub mod key;
 pub mod resource;
 pub mod secret;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use self::byok::Byok;
+use self::certificate::Certificate;
 use self::key::Key;
 use self::resource::{Identity, Role, Vault};
 use self::secret::Secret;
@@ -79,6 +81,9 @@ pub enum Command {
     /// Bring one's own keys into the server's token
     #[command(subcommand)]
     Byok(Byok),
+    /// Work with certificates
+    #[command(subcommand)]
+    Certificate(Certificate),
     /// Work with vaults
     #[command(subcommand)]
     Vault(Vault),

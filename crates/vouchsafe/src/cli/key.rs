@@ -91,6 +91,24 @@ pub enum Key {
         #[arg(long, value_name = "FILE")]
         value_file: Option<PathBuf>,
     },
+    /// Write a sealed backup of all versions into a new file
+    Backup {
+        /// The key's name
+        name: String,
+        #[command(flatten)]
+        vault: InVault,
+        /// The new file
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Restore a backup; nothing of its name may be there
+    Restore {
+        #[command(flatten)]
+        vault: InVault,
+        /// The backup
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Soft-delete a key
     Delete {
         /// The key's name

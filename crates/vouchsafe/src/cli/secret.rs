@@ -49,6 +49,24 @@ pub enum Secret {
         #[command(flatten)]
         vault: InVault,
     },
+    /// Write a sealed backup of all versions into a new file
+    Backup {
+        /// The secret's name
+        name: String,
+        #[command(flatten)]
+        vault: InVault,
+        /// The new file
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Restore a backup; nothing of its name may be there
+    Restore {
+        #[command(flatten)]
+        vault: InVault,
+        /// The backup
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Soft-delete a secret
     Delete {
         /// The secret's name

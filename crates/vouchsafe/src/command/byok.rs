@@ -15,8 +15,8 @@ use vouchsafe_crypto::{SecretBytes, SecretString};
 use vouchsafe_wire::keyvault::key::{TransferBlob, TransferHeader};
 use vouchsafe_wire::keyvault::{Octets, SecretOctets};
 
-use super::key::{VERSION, kty, read};
-use super::object::{checked, write_value};
+use super::key::kty;
+use super::object::{VERSION, checked, read, write_value};
 use crate::cli::Format;
 use crate::cli::byok::{Byok, Wrap};
 use crate::cli::key::KeyKind;

@@ -1,7 +1,5 @@
 //! `vouchsafe key`: Key Vault's own operations, over the administrators' socket.
 
-use std::io::Read as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
@@ -12,7 +10,7 @@ use vouchsafe_crypto::keys::SignatureAlgorithm;
 use vouchsafe_wire::keyvault::{Octets, SecretOctets};
 use zeroize::Zeroizing;
 
-use super::object::{all_pages, checked, print_items, write_value};
+use super::object::{KEYS, VERSION, checked, date, read, rows, write_value};
 use crate::cli::Format;
 use crate::cli::key::{Key, KeyInput, KeyKind, WhichKey};
 use crate::client::Client;
@@ -22,7 +20,6 @@ use crate::output;
 const SIGNED_BYTES_MAX: u64 = 1 << 30;
 /// What is encrypted travels, and is short.
 const ENCRYPTED_BYTES_MAX: u64 = 128 * 1024;
-pub(super) const VERSION: &str = "api-version=7.4";
 
 pub async fn key(client: &Client, format: Format, command: &Key) -> Result<ExitCode> {
     match command {
@@ -35,17 +32,8 @@ pub async fn key(client: &Client, format: Format, command: &Key) -> Result<ExitC
             let made: Value = client.json(Method::POST, &host, &path, Some(&body)).await?;
             output::print(format, &made, |made| format!("made {}", output::text(made, "/key/kid")))?;
         }
-        Key::List { vault, deleted } => {
-            let host = client.vault_host(&vault.vault).await?;
-            let collection = if *deleted { "deletedkeys" } else { "keys" };
-            let items = all_pages(client, &host, &format!("/{collection}?{VERSION}")).await?;
-            print_items(format, "kid", &items)?;
-        }
-        Key::Versions { name, vault } => {
-            let host = client.vault_host(&vault.vault).await?;
-            let path = format!("/keys/{}/versions?{VERSION}", checked(name)?);
-            print_items(format, "kid", &all_pages(client, &host, &path).await?)?;
-        }
+        Key::List { vault, deleted } => KEYS.list(client, format, &vault.vault, *deleted).await?,
+        Key::Versions { name, vault } => KEYS.versions(client, format, &vault.vault, name).await?,
         Key::Show { key } => {
             let (host, path) = place(client, key, "").await?;
             let found: Value = client.json(Method::GET, &host, &path, None).await?;
@@ -60,30 +48,11 @@ pub async fn key(client: &Client, format: Format, command: &Key) -> Result<ExitC
         Key::Sign { .. } | Key::Verify { .. } | Key::Encrypt { .. } | Key::Decrypt { .. } => {
             return operate(client, format, command).await;
         }
-        Key::Delete { name, vault } => {
-            let host = client.vault_host(&vault.vault).await?;
-            let path = format!("/keys/{}?{VERSION}", checked(name)?);
-            let deleted: Value = client.json(Method::DELETE, &host, &path, None).await?;
-            output::print(format, &deleted, |_| {
-                format!("deleted {name}; `vouchsafe key recover` brings it back")
-            })?;
-        }
-        Key::Recover { name, vault } => {
-            let host = client.vault_host(&vault.vault).await?;
-            let path = format!("/deletedkeys/{}/recover?{VERSION}", checked(name)?);
-            let recovered: Value = client.json(Method::POST, &host, &path, None).await?;
-            output::print(format, &recovered, |_| format!("recovered {name}"))?;
-        }
-        Key::Purge { name, vault } => {
-            let host = client.vault_host(&vault.vault).await?;
-            let path = format!("/deletedkeys/{}?{VERSION}", checked(name)?);
-            client.send(Method::DELETE, &host, &path, None).await?.successful()?;
-            if format == Format::Human {
-                output::line(&format!(
-                    "purged {name}: its records are deleted here; old disk pages and backups are not overwritten"
-                ));
-            }
-        }
+        Key::Backup { name, vault, file } => KEYS.backup(client, format, &vault.vault, name, file).await?,
+        Key::Restore { vault, file } => KEYS.restore(client, format, &vault.vault, file).await?,
+        Key::Delete { name, vault } => KEYS.delete(client, format, &vault.vault, name).await?,
+        Key::Recover { name, vault } => KEYS.recover(client, format, &vault.vault, name).await?,
+        Key::Purge { name, vault } => KEYS.purge(client, format, &vault.vault, name).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -99,7 +68,11 @@ async fn operate(client: &Client, format: Format, command: &Key) -> Result<ExitC
         }
         Key::Verify { key, input, signature_file } => {
             let signature = read(signature_file, ENCRYPTED_BYTES_MAX)?;
-            let signature = std::str::from_utf8(&signature).context("the signature is not text")?.trim();
+            let signature = std::str::from_utf8(&signature).ok().map(|text| Value::from(text.trim()));
+            let signature = signature.and_then(|text| serde_json::from_value::<Octets>(text).ok());
+            let signature = signature.with_context(|| {
+                format!("`{}` holds no signature as `vouchsafe key sign` prints it", signature_file.display())
+            })?;
             let body =
                 json!({ "alg": input.algorithm, "digest": Octets(digest_of(input)?), "value": signature });
             let (host, path) = place(client, key, "/verify").await?;
@@ -109,6 +82,14 @@ async fn operate(client: &Client, format: Format, command: &Key) -> Result<ExitC
             return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Key::Encrypt { key, input } => {
+            if input.algorithm.contains("CBC") {
+                // The vault makes the nonces of GCM and no vectors for CBC (keys.json, `KeyOperationsParameters`).
+                bail!(
+                    "`{}` does not notice when a ciphertext was changed, so it is not for this command; use A128GCM, \
+                     A192GCM or A256GCM",
+                    input.algorithm
+                );
+            }
             let value = SecretOctets::from(read(&input.file, ENCRYPTED_BYTES_MAX)?);
             let body = OperationBody::json(&input.algorithm, &value);
             let (host, path) = place(client, key, "/encrypt").await?;
@@ -175,21 +156,18 @@ async fn place(client: &Client, key: &WhichKey, operation: &str) -> Result<(Stri
 }
 
 fn shown(key: &Value) -> String {
-    let date = |pointer| {
-        let seconds = key.pointer(pointer).and_then(Value::as_u64);
-        seconds.map(vouchsafe_server::adapters::rfc3339).unwrap_or_default()
-    };
     let operations = key["key"]["key_ops"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let rows = [
-        ["id".to_owned(), output::text(key, "/key/kid")],
-        ["kind".to_owned(), output::text(key, "/key/kty")],
-        ["curve".to_owned(), output::text(key, "/key/crv")],
-        ["operations".to_owned(), operations.collect::<Vec<_>>().join(",")],
-        ["enabled".to_owned(), output::text(key, "/attributes/enabled")],
-        ["created".to_owned(), date("/attributes/created")],
-        ["expires".to_owned(), date("/attributes/exp")],
-    ];
-    output::table(["", ""], rows.into_iter().filter(|[_, value]| !value.is_empty()))
+    rows([
+        ("id", output::text(key, "/key/kid")),
+        ("kind", output::text(key, "/key/kty")),
+        ("curve", output::text(key, "/key/crv")),
+        ("operations", operations.collect::<Vec<_>>().join(",")),
+        ("enabled", output::text(key, "/attributes/enabled")),
+        ("created", date(key, "/attributes/created")),
+        ("not before", date(key, "/attributes/nbf")),
+        ("expires", date(key, "/attributes/exp")),
+        ("of a certificate", output::text(key, "/managed")),
+    ])
 }
 
 /// The digest that the algorithm signs, of what is in a file or comes from standard input.
@@ -205,20 +183,4 @@ fn digest_of(input: &KeyInput) -> Result<Vec<u8>> {
         64 => digest::sha512(&signed).to_vec(),
         other => bail!("there is no digest of {other} bytes here"),
     })
-}
-
-/// A file, or standard input; never the command line, where everybody can read it.
-pub(super) fn read(file: &Path, bytes_max: u64) -> Result<Zeroizing<Vec<u8>>> {
-    let context = || format!("cannot read `{}`", file.display());
-    let mut bytes = Zeroizing::new(Vec::new());
-    if file == Path::new("-") {
-        std::io::stdin().take(bytes_max + 1).read_to_end(&mut bytes).with_context(context)?;
-    } else {
-        let file = std::fs::File::open(file).with_context(context)?;
-        file.take(bytes_max + 1).read_to_end(&mut bytes).with_context(context)?;
-    }
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > bytes_max {
-        bail!("the input is longer than {bytes_max} bytes");
-    }
-    Ok(bytes)
 }

@@ -3,6 +3,7 @@
 pub mod apply;
 mod audit;
 mod byok;
+mod certificate;
 mod doctor;
 mod env;
 mod identity;
@@ -42,6 +43,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Secret(command) => secret::secret(&client, global.output, command).await,
         Command::Key(command) => key::key(&client, global.output, command).await,
         Command::Byok(command) => byok::byok(&client, global.output, command).await,
+        Command::Certificate(command) => certificate::certificate(&client, global.output, command).await,
         Command::Vault(command) => vault::vault(&client, global.output, command).await,
         Command::Identity(command) => identity::identity(&client, global.output, command).await,
         Command::Role(command) => role::role(&client, global.output, command).await,

@@ -1,21 +1,221 @@
-//! What the commands for the objects of a vault share: names, lists, and values that are written for one reader.
+//! What the commands for the objects of a vault share: names, lists, the way from deletion to recovery or purge, backups,
+//! and values that are written for one reader.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
+use vouchsafe_wire::keyvault::Octets;
+use zeroize::Zeroizing;
 
 use crate::cli::Format;
 use crate::client::Client;
 use crate::output;
 
+/// What every request says; the answer is the same for any.
+pub(super) const VERSION: &str = "api-version=7.4";
+/// A sealed backup of as many versions as there can be.
+const BACKUP_BYTES_MAX: u64 = 32 * 1024 * 1024;
+const PASSWORD_BYTES_MAX: u64 = 4 * 1024;
+
+/// One kind of object, in the words of paths, answers and commands.
+#[derive(Clone, Copy)]
+pub(super) struct Kind {
+    noun: &'static str,
+    collection: &'static str,
+    deleted: &'static str,
+    /// The member of an answer that holds the identifier, where it is in a list and where in a single answer.
+    identifier: &'static str,
+    single: &'static str,
+    /// The last column of a list, and the member that it shows.
+    detail: (&'static str, &'static str),
+}
+
+pub(super) const SECRETS: Kind = Kind {
+    noun: "secret",
+    collection: "secrets",
+    deleted: "deletedsecrets",
+    identifier: "/id",
+    single: "/id",
+    detail: ("CONTENT TYPE", "/contentType"),
+};
+pub(super) const KEYS: Kind = Kind {
+    noun: "key",
+    collection: "keys",
+    deleted: "deletedkeys",
+    identifier: "/kid",
+    single: "/key/kid",
+    detail: ("OF A CERTIFICATE", "/managed"),
+};
+pub(super) const CERTIFICATES: Kind = Kind {
+    noun: "certificate",
+    collection: "certificates",
+    deleted: "deletedcertificates",
+    identifier: "/id",
+    single: "/id",
+    detail: ("SUBJECT", "/subject"),
+};
+
+impl Kind {
+    pub(super) async fn list(
+        self,
+        client: &Client,
+        format: Format,
+        vault: &str,
+        is_deleted: bool,
+    ) -> Result<()> {
+        let collection = if is_deleted { self.deleted } else { self.collection };
+        let host = client.vault_host(vault).await?;
+        self.print(format, &all_pages(client, &host, &format!("/{collection}?{VERSION}")).await?)
+    }
+
+    pub(super) async fn versions(
+        self,
+        client: &Client,
+        format: Format,
+        vault: &str,
+        name: &str,
+    ) -> Result<()> {
+        let path = format!("/{}/{}/versions?{VERSION}", self.collection, checked(name)?);
+        let items = all_pages(client, &client.vault_host(vault).await?, &path).await?;
+        self.print(format, &items)
+    }
+
+    pub(super) async fn delete(self, client: &Client, format: Format, vault: &str, name: &str) -> Result<()> {
+        let path = format!("/{}/{}?{VERSION}", self.collection, checked(name)?);
+        let host = client.vault_host(vault).await?;
+        let deleted: Value = client.json(Method::DELETE, &host, &path, None).await?;
+        output::print(format, &deleted, |_| {
+            format!("deleted {name}; `vouchsafe {} recover` brings it back", self.noun)
+        })
+    }
+
+    pub(super) async fn recover(
+        self,
+        client: &Client,
+        format: Format,
+        vault: &str,
+        name: &str,
+    ) -> Result<()> {
+        let path = format!("/{}/{}/recover?{VERSION}", self.deleted, checked(name)?);
+        let host = client.vault_host(vault).await?;
+        let recovered: Value = client.json(Method::POST, &host, &path, None).await?;
+        output::print(format, &recovered, |_| format!("recovered {name}"))
+    }
+
+    pub(super) async fn purge(self, client: &Client, format: Format, vault: &str, name: &str) -> Result<()> {
+        let path = format!("/{}/{}?{VERSION}", self.deleted, checked(name)?);
+        let host = client.vault_host(vault).await?;
+        client.send(Method::DELETE, &host, &path, None).await?.successful()?;
+        if format == Format::Human {
+            output::line(&format!(
+                "purged {name}: its records are deleted here; old disk pages and backups are not overwritten"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The bytes that `az` writes, too.
+    pub(super) async fn backup(
+        self,
+        client: &Client,
+        format: Format,
+        vault: &str,
+        name: &str,
+        file: &Path,
+    ) -> Result<()> {
+        let path = format!("/{}/{}/backup?{VERSION}", self.collection, checked(name)?);
+        let host = client.vault_host(vault).await?;
+        let backup: Backup = client.json(Method::POST, &host, &path, None).await?;
+        write_value(Some(file), backup.value.as_slice())?;
+        if format == Format::Human {
+            output::line(&format!(
+                "the backup of {name} is in {}; only vaults of this subscription can open it",
+                file.display()
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn restore(
+        self,
+        client: &Client,
+        format: Format,
+        vault: &str,
+        file: &Path,
+    ) -> Result<()> {
+        let backup = Octets(read(file, BACKUP_BYTES_MAX)?.to_vec());
+        let path = format!("/{}/restore?{VERSION}", self.collection);
+        let host = client.vault_host(vault).await?;
+        let body = json!({ "value": backup });
+        let restored: Value = client.json(Method::POST, &host, &path, Some(&body)).await?;
+        output::print(format, &restored, |restored| {
+            format!("restored {}", output::text(restored, self.single))
+        })
+    }
+
+    fn print(self, format: Format, items: &Vec<Value>) -> Result<()> {
+        output::print(format, items, |items| {
+            let rows = items.iter().map(|item| {
+                let id = output::text(item, self.identifier);
+                let name: Vec<&str> =
+                    id.splitn(4, '/').nth(3).unwrap_or_default().split('/').skip(1).collect();
+                [
+                    name.join("/"),
+                    output::text(item, "/attributes/enabled"),
+                    date(item, "/attributes/updated"),
+                    date(item, "/attributes/exp"),
+                    output::text(item, self.detail.1),
+                ]
+            });
+            output::table(["NAME", "ENABLED", "UPDATED", "EXPIRES", self.detail.0], rows)
+        })
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Backup {
+    value: Octets,
+}
+
 /// Names go into a path; whatever could change the path is refused here, the rest by the server.
 pub(super) fn checked(name: &str) -> Result<&str> {
     let plausible = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if plausible { Ok(name) } else { bail!("`{name}` must be letters, digits or hyphens") }
+}
+
+/// A file, or standard input; never the command line, where everybody can read it.
+pub(super) fn read(file: &Path, bytes_max: u64) -> Result<Zeroizing<Vec<u8>>> {
+    let context = || format!("cannot read `{}`", file.display());
+    let mut bytes = Zeroizing::new(Vec::new());
+    if file == Path::new("-") {
+        std::io::stdin().take(bytes_max + 1).read_to_end(&mut bytes).with_context(context)?;
+    } else {
+        let file = std::fs::File::open(file).with_context(context)?;
+        file.take(bytes_max + 1).read_to_end(&mut bytes).with_context(context)?;
+    }
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > bytes_max {
+        bail!("the input is longer than {bytes_max} bytes");
+    }
+    Ok(bytes)
+}
+
+/// A password from a file, without the line break at its end, or from a prompt if there is a terminal to ask at.
+pub(super) fn password(file: Option<&Path>, prompt: &str) -> Result<Option<Zeroizing<String>>> {
+    if let Some(file) = file {
+        let bytes = read(file, PASSWORD_BYTES_MAX)?;
+        let text = std::str::from_utf8(&bytes).context("the password is not text")?;
+        let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+        return Ok(Some(Zeroizing::new(text.to_owned())));
+    }
+    if !std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    let typed = Zeroizing::new(rpassword::prompt_password(prompt).context("cannot read the password")?);
+    Ok(Some(typed).filter(|typed| !typed.is_empty()))
 }
 
 /// Writes a secret into a new file, or to standard output.
@@ -34,7 +234,7 @@ pub(super) fn write_value(file: Option<&Path>, value: &[u8]) -> Result<()> {
         None => {
             let mut out = std::io::stdout().lock();
             out.write_all(value)?;
-            if std::io::stdout().is_terminal() {
+            if std::io::stdout().is_terminal() && !value.ends_with(b"\n") {
                 out.write_all(b"\n")?;
             }
         }
@@ -62,26 +262,14 @@ pub(super) async fn all_pages(client: &Client, host: &str, path: &str) -> Result
     bail!("the list does not end")
 }
 
-/// Prints a list; `identifier` is the member by which its kind of object is known.
-pub(super) fn print_items(format: Format, identifier: &str, items: &Vec<Value>) -> Result<()> {
-    output::print(format, items, |items| {
-        let rows = items.iter().map(|item| {
-            let id = output::text(item, &format!("/{identifier}"));
-            let name: Vec<&str> = id.splitn(4, '/').nth(3).unwrap_or_default().split('/').skip(1).collect();
-            let enabled = output::text(item, "/attributes/enabled");
-            let date = |pointer| item.pointer(pointer).and_then(Value::as_u64).map(date).unwrap_or_default();
-            [
-                name.join("/"),
-                enabled,
-                date("/attributes/updated"),
-                date("/attributes/exp"),
-                output::text(item, "/contentType"),
-            ]
-        });
-        output::table(["NAME", "ENABLED", "UPDATED", "EXPIRES", "CONTENT TYPE"], rows)
-    })
+/// The date in a member of an answer, or nothing.
+pub(super) fn date(item: &Value, pointer: &str) -> String {
+    let seconds = item.pointer(pointer).and_then(Value::as_u64);
+    seconds.map(vouchsafe_server::adapters::rfc3339).unwrap_or_default()
 }
 
-fn date(seconds: u64) -> String {
-    vouchsafe_server::adapters::rfc3339(seconds)
+/// Rows of a name and what there is, without those of which there is nothing.
+pub(super) fn rows<const ROWS: usize>(rows: [(&str, String); ROWS]) -> String {
+    let rows = rows.into_iter().filter(|(_, value)| !value.is_empty());
+    output::table(["", ""], rows.map(|(name, value)| [name.to_owned(), value]))
 }

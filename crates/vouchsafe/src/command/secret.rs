@@ -11,14 +11,13 @@ use vouchsafe_wire::admin::SecretWrite;
 use vouchsafe_wire::secret_text::SecretText;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::object::{all_pages, checked, print_items, write_value};
+use super::object::{SECRETS, VERSION, checked, write_value};
 use crate::cli::Format;
 use crate::cli::secret::Secret;
 use crate::client::Client;
 use crate::output;
 
 const VALUE_BYTES_MAX: u64 = 25 * 1024;
-const VERSION: &str = "api-version=7.4";
 
 pub async fn secret(client: &Client, format: Format, command: &Secret) -> Result<ExitCode> {
     match command {
@@ -50,42 +49,15 @@ pub async fn secret(client: &Client, format: Format, command: &Secret) -> Result
                 }
             }
         }
-        Secret::List { vault, deleted } => {
-            let host = client.vault_host(&vault.vault).await?;
-            let collection = if *deleted { "deletedsecrets" } else { "secrets" };
-            let items = all_pages(client, &host, &format!("/{collection}?{VERSION}")).await?;
-            print_items(format, "id", &items)?;
+        Secret::List { vault, deleted } => SECRETS.list(client, format, &vault.vault, *deleted).await?,
+        Secret::Versions { name, vault } => SECRETS.versions(client, format, &vault.vault, name).await?,
+        Secret::Backup { name, vault, file } => {
+            SECRETS.backup(client, format, &vault.vault, name, file).await?
         }
-        Secret::Versions { name, vault } => {
-            let host = client.vault_host(&vault.vault).await?;
-            let items =
-                all_pages(client, &host, &format!("/secrets/{}/versions?{VERSION}", checked(name)?)).await?;
-            print_items(format, "id", &items)?;
-        }
-        Secret::Delete { name, vault } => {
-            let host = client.vault_host(&vault.vault).await?;
-            let path = format!("/secrets/{}?{VERSION}", checked(name)?);
-            let deleted: Value = client.json(Method::DELETE, &host, &path, None).await?;
-            output::print(format, &deleted, |_| {
-                format!("deleted {name}; `vouchsafe secret recover` brings it back")
-            })?;
-        }
-        Secret::Recover { name, vault } => {
-            let host = client.vault_host(&vault.vault).await?;
-            let path = format!("/deletedsecrets/{}/recover?{VERSION}", checked(name)?);
-            let recovered: Value = client.json(Method::POST, &host, &path, None).await?;
-            output::print(format, &recovered, |_| format!("recovered {name}"))?;
-        }
-        Secret::Purge { name, vault } => {
-            let host = client.vault_host(&vault.vault).await?;
-            let path = format!("/deletedsecrets/{}?{VERSION}", checked(name)?);
-            client.send(Method::DELETE, &host, &path, None).await?.successful()?;
-            if format == Format::Human {
-                output::line(&format!(
-                    "purged {name}: its records are deleted here; old disk pages and backups are not overwritten"
-                ));
-            }
-        }
+        Secret::Restore { vault, file } => SECRETS.restore(client, format, &vault.vault, file).await?,
+        Secret::Delete { name, vault } => SECRETS.delete(client, format, &vault.vault, name).await?,
+        Secret::Recover { name, vault } => SECRETS.recover(client, format, &vault.vault, name).await?,
+        Secret::Purge { name, vault } => SECRETS.purge(client, format, &vault.vault, name).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
