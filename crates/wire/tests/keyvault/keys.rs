@@ -26,6 +26,7 @@ fn bundle() -> KeyBundle {
             crv: None,
             x: None,
             y: None,
+            key_hsm: None,
         },
         attributes: key_attributes(),
         tags: None,
