@@ -114,6 +114,11 @@ impl OcspRequest {
         })
     }
 
+    /// The same request as whoever sends no nonce would ask it: its answer can be one that was signed before.
+    pub fn without_nonce(self) -> Self {
+        Self { nonce: None, ..self }
+    }
+
     /// What is asked about, in the order of the request.
     pub fn questions(&self) -> &[CertificateId] {
         &self.questions
@@ -129,9 +134,21 @@ impl CertificateId {
             SHA256 => &digest::SHA256,
             _ => return false,
         };
+        // SECURITY: an answer repeats the question, so that only as many questions are signed about as there are ways to
+        // name a certificate. Parameters could be anything; RFC 5754 §2 knows none and NULL.
+        if self.hash.parameters.as_ref().is_some_and(|parameters| *parameters != Any::null()) {
+            return false;
+        }
         let key = issuer.spki().subject_public_key.raw_bytes();
         digest::digest(function, &issuer.subject().to_der()).as_ref() == self.issuer_name.as_bytes()
             && digest::digest(function, key).as_ref() == self.issuer_key.as_bytes()
+    }
+
+    /// The digest of the question as it was asked.
+    pub fn digest(&self) -> Result<[u8; 32], ReadRefused> {
+        let der =
+            self.to_der().map_err(|_| ReadRefused::Malformed("a question that can be written again"))?;
+        Ok(crate::digest::sha256(&der))
     }
 
     /// The number that is asked about, in as few bytes as it needs.

@@ -123,12 +123,17 @@ async fn an_authority_that_may_certify_everything_is_never_a_default() {
 
 /// A request for the state of one certificate (RFC 6960 §4.1), as `openssl ocsp` writes it.
 fn ocsp_request(issuer: &ParsedCertificate, serial: &[u8]) -> Vec<u8> {
+    ocsp_request_with(issuer, &[serial], None)
+}
+
+/// The same about several, and with a nonce (RFC 9654 §2.1).
+fn ocsp_request_with(issuer: &ParsedCertificate, serials: &[&[u8]], nonce: Option<&[u8]>) -> Vec<u8> {
     fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
-        let length = u8::try_from(content.len()).expect("short");
-        if length < 128 {
-            [&[tag, length], content].concat()
-        } else {
-            [&[tag, 0x81, length], content].concat()
+        let [high, low] = u16::try_from(content.len()).expect("short").to_be_bytes();
+        match (high, low) {
+            (0, 0..128) => [&[tag, low], content].concat(),
+            (0, _) => [&[tag, 0x81, low], content].concat(),
+            _ => [&[tag, 0x82, high, low], content].concat(),
         }
     }
     // The key is the BIT STRING at the end of the SubjectPublicKeyInfo: 97 bytes of an uncompressed P-384 point.
@@ -137,9 +142,18 @@ fn ocsp_request(issuer: &ParsedCertificate, serial: &[u8]) -> Vec<u8> {
     let name = vouchsafe_crypto::digest::sha256(&issuer.subject().to_der());
     let key = vouchsafe_crypto::digest::sha256(key);
     let sha256 = tlv(0x30, &tlv(0x06, &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01]));
-    let id = [sha256, tlv(4, &name), tlv(4, &key), tlv(2, serial)].concat();
-    let requests = tlv(0x30, &tlv(0x30, &tlv(0x30, &id)));
-    tlv(0x30, &tlv(0x30, &requests))
+    let one = |serial: &&[u8]| {
+        let id = [sha256.clone(), tlv(4, &name), tlv(4, &key), tlv(2, serial)].concat();
+        tlv(0x30, &tlv(0x30, &id))
+    };
+    let requests = tlv(0x30, &serials.iter().flat_map(one).collect::<Vec<u8>>());
+    let extensions = nonce.map_or_else(Vec::new, |nonce| {
+        let oid = tlv(0x06, &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x02]);
+        let extension = tlv(0x30, &[oid, tlv(4, &tlv(4, nonce))].concat());
+        tlv(0xa2, &tlv(0x30, &extension))
+    });
+    let body = [requests, extensions].concat();
+    tlv(0x30, &tlv(0x30, &body))
 }
 
 async fn ocsp(house: &House, id: AuthorityId, request: &[u8]) -> Vec<u8> {
@@ -282,4 +296,38 @@ async fn issuers_and_contacts_are_written_read_changed_and_deleted() {
     let (gone, _) = platform.delete_certificate_contacts(&context, caller, at).await.expect("deleted");
     assert_eq!(gone, contacts);
     assert!(platform.delete_certificate_contacts(&context, caller, at).await.is_err());
+}
+
+/// Nobody who asks has a token: asking must not cost a signature and an audit entry each time.
+#[tokio::test]
+async fn an_answer_is_signed_once_for_a_certificate_whatever_nonce_is_asked_with() {
+    let house = with_authority(68).await;
+    let made = house.make("web", by("ours")).await;
+    let other = house.make("other", by("ours")).await;
+    let (id, own) = authority_of(&house, &made).await;
+    let serial = |version: &CertificateVersion| {
+        ParsedCertificate::from_der(&version.chain[0]).expect("X.509").serial().to_vec()
+    };
+    let (one, two) = (serial(&made), serial(&other));
+    let signed = || {
+        let entries = house.memory.log.entries();
+        entries.iter().filter(|(_, entry)| entry.reason.as_deref() == Some("ocsp")).count()
+    };
+    let first = ocsp(&house, id, &ocsp_request(&own, &one)).await;
+    assert!(says(&first, 0));
+    for nonce in 0..50_u8 {
+        assert_eq!(ocsp(&house, id, &ocsp_request_with(&own, &[&one], Some(&[nonce; 16]))).await, first);
+    }
+    assert_eq!(signed(), 1);
+    // Combinations would be without number.
+    for serials in [[&one[..], &two[..]], [&two[..], &one[..]], [&one[..], &one[..]]] {
+        let answer = ocsp(&house, id, &ocsp_request_with(&own, &serials, None)).await;
+        assert_eq!(answer, OcspError::Unauthorized.to_der());
+    }
+    assert_eq!(signed(), 1);
+    // An answer is not given until its end, so that whoever gets it can keep it for a while.
+    house.forward(vouchsafe_domain::limits::OCSP_LIFETIME / 2);
+    let next = ocsp(&house, id, &ocsp_request(&own, &one)).await;
+    assert!(says(&next, 0) && next != first);
+    assert_eq!(signed(), 2);
 }

@@ -31,14 +31,14 @@ use crate::vault::error::Error;
 use crate::vault::load::{Attempt, Found, sealed, until_done};
 use crate::vault::object::{Collection, ObjectKind};
 
-/// A signed OCSP answer that is good for a while.
+/// A signed OCSP answer that is given until half of its life is over.
 #[derive(Clone)]
 pub(crate) struct RememberedAnswer {
     answer: Arc<[u8]>,
-    good_until: Timestamp,
+    given_until: Timestamp,
 }
 
-/// Answers remembered by the digest of vault, authority and request.
+/// Answers remembered by the digest of vault, authority and question.
 pub(crate) type RememberedAnswers = moka::sync::Cache<[u8; 32], RememberedAnswer>;
 
 /// A place for answers to be remembered in.
@@ -237,38 +237,34 @@ impl Platform {
         id: AuthorityId,
         request: &[u8],
     ) -> Result<Arc<[u8]>, Error> {
-        let digest = sha256(&[vault.canonical().as_bytes(), id.0.as_bytes(), request].concat());
-        if let Some(known) = self.answers.get(&digest).filter(|known| known.good_until > context.now) {
+        // SECURITY: nobody who asks has a token, so signatures are made for certificates and not for requests. A nonce is
+        // passed over, as a responder that signs ahead does (RFC 5019 §4): the times in the answer say how fresh it is.
+        // Several certificates at once would make as many answers as there are combinations (RFC 5019 §2.1.1).
+        let asked =
+            OcspRequest::from_der(request).map_err(|e| Error::BadParameter(e.to_string()))?.without_nonce();
+        let not_answered = || Error::NotFound(ObjectKind::Certificate, "serial number".to_owned());
+        let [question] = asked.questions() else { return Err(not_answered()) };
+        let digest = question.digest().map_err(|e| Error::BadParameter(e.to_string()))?;
+        let digest = sha256(&[vault.canonical().as_bytes(), id.0.as_bytes(), &digest].concat());
+        if let Some(known) = self.answers.get(&digest).filter(|known| known.given_until > context.now) {
             return Ok(known.answer);
         }
         let (partition, authority, scope) = self.public_authority(vault, id).await?;
-        let asked = OcspRequest::from_der(request).map_err(|e| Error::BadParameter(e.to_string()))?;
         let own =
             ParsedCertificate::from_der(&authority.certificate).map_err(|e| Fault::Broken(e.to_string()))?;
-        let mut known = Vec::with_capacity(asked.questions().len());
-        for question in asked.questions() {
-            let place = authority::ledger_place(partition, id, question.serial());
-            let issued = self.load::<IssuedCertificate>(&place).await?;
-            let issued = issued.filter(|_| question.is_of(&own)).ok_or_else(|| {
-                // RFC 5019 §2.2.3: nothing is signed about what was never issued here.
-                Error::NotFound(ObjectKind::Certificate, "serial number".to_owned())
-            })?;
-            known.push((question.serial().to_vec(), issued.noun.revoked));
-        }
+        let place = authority::ledger_place(partition, id, question.serial());
+        let issued = self.load::<IssuedCertificate>(&place).await?;
+        // RFC 5019 §2.2.3: nothing is signed about what was never issued here.
+        let issued = issued.filter(|_| question.is_of(&own)).ok_or_else(not_answered)?;
         let good_until = context.now.plus(limits::OCSP_LIFETIME);
         let times = OcspTimes {
             produced_at: context.now.seconds(),
             this_update: context.now.seconds(),
             next_update: good_until.seconds(),
         };
-        let unsigned = ocsp_response(&asked, &own, times, ALGORITHM, |question| {
-            match known.iter().find(|(serial, _)| serial == question.serial()) {
-                Some((_, Some((since, reason)))) => {
-                    OcspStatus::Revoked { since: since.seconds(), reason: *reason }
-                }
-                Some((_, None)) => OcspStatus::Good,
-                None => OcspStatus::Unknown,
-            }
+        let unsigned = ocsp_response(&asked, &own, times, ALGORITHM, |_| match issued.noun.revoked {
+            Some((since, reason)) => OcspStatus::Revoked { since: since.seconds(), reason },
+            None => OcspStatus::Good,
         })?;
         let material = self.authority_key(partition, id).await?;
         let key = KeyRef { spec: authority.spec, material: &material };
@@ -277,7 +273,8 @@ impl Platform {
         let entry = own_entry(context, action, scope.canonical()).outcome(Outcome::Done, Some("ocsp"));
         self.trail.record(entry).await?;
         let answer: Arc<[u8]> = answer.into();
-        self.answers.insert(digest, RememberedAnswer { answer: Arc::clone(&answer), good_until });
+        let given_until = context.now.plus(limits::OCSP_LIFETIME / 2);
+        self.answers.insert(digest, RememberedAnswer { answer: Arc::clone(&answer), given_until });
         Ok(answer)
     }
 
