@@ -5,9 +5,10 @@ Usage: run.py --language python [--language rust] [--only NAME] [--list]
 It starts `vouchsafe dev` on free ports with conformance/world.yaml and a token of SoftHSM's, and then the scenarios
 under `vouchsafe run --identity …`, so that the agent has to attest them. Those that share an identity and an
 environment share a process, which is given their names, runs several at once and prints a verdict for each: one line
-of JSON with `scenario`, `passed`, `seconds` and `said`. A scenario without a verdict has failed. What a language cannot do is in scenarios.toml;
-what we cannot do is in known_gaps.toml, and both directions are checked: an unlisted failure fails the run, and so
-does a listed one that passes. The server's log is kept beside the scenario logs when --logs is given.
+of JSON with `scenario`, `passed`, `seconds` and `said`. A scenario without a verdict has failed. What a language
+cannot do is in scenarios.toml; what we cannot do is in known_gaps.toml, and both directions are checked: an unlisted
+failure fails the run, and so does a listed one that passes. The server's log is kept beside the scenario logs when
+--logs is given.
 
 Environment: VOUCHSAFE_BINARY (default target/debug/vouchsafe); CONFORMANCE_RUST and CONFORMANCE_GO
 (the scenario programs of these languages), CONFORMANCE_JS (a folder with node_modules),

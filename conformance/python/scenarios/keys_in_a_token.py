@@ -75,17 +75,13 @@ def key_hsm_encrypt_and_wrap():
 def key_hsm_encrypt_and_wrap_aes():
     for size in (128, 256):
         crypto = crypto_client(symmetric_key("encrypt", "decrypt", size=size))
-        sealed = crypto.encrypt(EncryptionAlgorithm(f"A{size}GCM"), TEXT, additional_authenticated_data=b"beside")
+        algorithm = EncryptionAlgorithm(f"A{size}GCM")
+        sealed = crypto.encrypt(algorithm, TEXT, additional_authenticated_data=b"beside")
         parts = {"iv": sealed.iv, "authentication_tag": sealed.tag}
-        for beside in (b"beside", b"other"):
-            ask = lambda: crypto.decrypt(
-                sealed.algorithm, sealed.ciphertext, additional_authenticated_data=beside, **parts
-            )
-            if beside == b"beside":
-                equal(ask().plaintext, TEXT)
-                continue
-            with refused(400, "BadParameter"):
-                ask()
+        opened_again = crypto.decrypt(algorithm, sealed.ciphertext, additional_authenticated_data=b"beside", **parts)
+        equal(opened_again.plaintext, TEXT)
+        with refused(400, "BadParameter"):
+            crypto.decrypt(algorithm, sealed.ciphertext, additional_authenticated_data=b"other", **parts)
         # Padded with 256 bits, and all wrapping, the client does by itself, with a key that it makes up.
         for suffix, text in (("CBC", TEXT.ljust(32)), ("CBCPAD", TEXT)):
             algorithm, iv = EncryptionAlgorithm(f"A{size}{suffix}"), os.urandom(16)
