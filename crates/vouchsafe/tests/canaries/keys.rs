@@ -28,7 +28,7 @@ impl Journey {
         }
     }
 
-    fn keep_bytes(&mut self, what: &str) -> Vec<u8> {
+    pub fn keep_bytes(&mut self, what: &str) -> Vec<u8> {
         // As many as a key that is wrapped, and unlike anything else.
         let bytes = format!("{}{}", canary(), &canary()[..11]).into_bytes();
         self.material.push((what.to_owned(), bytes.clone()));
@@ -37,7 +37,7 @@ impl Journey {
 }
 
 impl Stage<'_> {
-    async fn granted(&mut self, bucket: Bucket, method: Method, path: &str, body: Value) -> Value {
+    pub async fn granted(&mut self, bucket: Bucket, method: Method, path: &str, body: Value) -> Value {
         let body = (!body.is_null()).then_some(body);
         let answer = self.vault(method.clone(), path, body).await;
         let kept = match bucket {
@@ -253,7 +253,7 @@ impl Stage<'_> {
 }
 
 #[derive(Clone, Copy)]
-enum Bucket {
+pub enum Bucket {
     /// Holds a value by right.
     ByRight,
     /// Tells of an object, without what is secret about it.

@@ -15,7 +15,11 @@ pub struct KnownKey {
 
 /// A new key of this kind.
 pub fn known(spec: KeySpec) -> KnownKey {
-    let key = PrivateKey::generate(spec);
+    numbers_of(&PrivateKey::generate(spec))
+}
+
+/// What is known of a key on P-256, of an RSA key or of a symmetric one.
+pub fn numbers_of(key: &PrivateKey) -> KnownKey {
     let pkcs8 = key.to_pkcs8().map(|pkcs8| pkcs8.expose(Reason::Test).to_vec());
     let text = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
     let (jwk, numbers) = match (key.public(), &pkcs8) {
