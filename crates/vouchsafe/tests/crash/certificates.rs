@@ -92,6 +92,12 @@ fn version_of(bundle: &Value) -> String {
     id.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
+/// The version of a key or a secret in a list.
+fn companion_of(item: &Value) -> String {
+    let id = item["kid"].as_str().or_else(|| item["id"].as_str()).expect("an item has an identifier");
+    id.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
 /// The policy of every certificate here: a key that is quickly made, a secret that is quickly read.
 fn policy(issuer: &str) -> Value {
     json!({
@@ -408,6 +414,13 @@ async fn observe(
         versions.insert(version, Version { thumbprint, revoked });
     }
     assert!(current.is_empty() || versions.contains_key(&current), "{name}: the head has no version");
+    // A version of one is a version of all three, older ones too.
+    for collection in ["keys", "secrets"] {
+        let path = format!("/{collection}/{name}/versions");
+        let listed = if is_issued { list(client, round, path).await } else { Vec::new() };
+        let listed: BTreeSet<String> = listed.iter().map(companion_of).collect();
+        assert!(listed.iter().eq(versions.keys()), "{name}: other versions of {collection}: {listed:?}");
+    }
     Some(Certificate { versions, current, pending, deleted: false })
 }
 

@@ -54,6 +54,7 @@ pub struct Planner {
     due: Vec<Due>,
     /// What may have become due, or not.
     perhaps: Option<(Kind, String)>,
+    /// What was done since the last inventory.
     done: Vec<Due>,
     pub seen: Vec<Seen>,
     pub keys: usize,
@@ -167,8 +168,8 @@ impl Planner {
     }
 
     /// Nothing that was done was done again since.
-    pub async fn take_inventory(self, mut client: Client, round: Arc<Round>) -> Self {
-        for due in &self.done {
+    pub async fn take_inventory(mut self, mut client: Client, round: Arc<Round>) -> Self {
+        for due in std::mem::take(&mut self.done) {
             assert_eq!(due.versions(&mut client, &round).await.len(), 2, "{due:?}");
         }
         self

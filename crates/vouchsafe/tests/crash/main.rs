@@ -151,7 +151,7 @@ async fn two_hundred_kills_lose_no_acknowledged_write_leave_none_half_done_and_n
     let mut registrar = Registrar::new(Dice(dice.roll()), young);
     let mut planner = Planner::new(Dice(dice.roll()), old, now);
     let mut trail = Trail::default();
-    let mut early = 0;
+    let (mut early, mut on_certificates) = (0, Duration::ZERO);
 
     for kill in 1..=kills {
         // Work until enough was acknowledged, and die in the middle of the rest.
@@ -204,12 +204,14 @@ async fn two_hundred_kills_lose_no_acknowledged_write_leave_none_half_done_and_n
         let (silent, _) = mpsc::unbounded_channel();
         let shared = round(&server, kill, silent).await;
         // First whatever the job still does, so that the log has come to rest.
+        let settling = Instant::now();
         let certificates = tokio::spawn(registrar.settle(server.https(), shared.clone()));
         let due = tokio::spawn(planner.settle(server.https(), shared.clone()));
         let (kept, of_certificates) = certificates.await.expect("what the registrar was told is not true");
         registrar = kept;
         let (kept, of_due) = due.await.expect("what the planner was told is not true");
         planner = kept;
+        on_certificates += settling.elapsed();
         trail.read_on(&mut server.admin()).await;
         of_certificates.iter().chain(&of_due).for_each(|settled| trail.must_agree(settled));
         let checks: Vec<_> = workers
@@ -241,8 +243,10 @@ async fn two_hundred_kills_lose_no_acknowledged_write_leave_none_half_done_and_n
             for check in checks {
                 workers.push(check.await.expect("something acknowledged earlier is gone"));
             }
+            let looking = Instant::now();
             registrar = registrar.take_inventory(server.https(), shared.clone()).await;
             planner = planner.take_inventory(server.https(), shared.clone()).await;
+            on_certificates += looking.elapsed();
             println!("{kill} kills after {:?}: {} audit entries", began.elapsed(), trail.entries());
         }
     }
@@ -254,7 +258,7 @@ async fn two_hundred_kills_lose_no_acknowledged_write_leave_none_half_done_and_n
     println!("{}", verified.trim());
     let sum = |count: fn(&Worker) -> u64| workers.iter().map(count).sum::<u64>();
     println!(
-        "{kills} kills under load and {early} during recovery in {:?}: {} changes of secrets, {} of role assignments, {} of \
+        "{kills} kills under load and {early} during recovery in {:?}, of which {on_certificates:?} to look at certificates and what was due: {} changes of secrets, {} of role assignments, {} of \
          keys and {} of certificates acknowledged, {} operations ended, {} values read, {} digests signed, {} keys rotated and {} certificates \
          renewed because they were due, {} answers checked against the log; of the requests without an answer {} had \
          happened and {} had not; {} announcements were recorded as lost, to a kill or to another change",
