@@ -131,4 +131,80 @@ mod tests {
             assert_eq!(TokenKey::read(spec, &changed), Err(HsmError::Mismatch), "one byte more");
         }
     }
+
+    /// A small generator of numbers that a seed repeats (SplitMix64).
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, end: usize) -> usize {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            usize::try_from((z ^ (z >> 31)) % (end.max(1) as u64)).expect("it is below a number of bytes")
+        }
+
+        /// The same bytes with a bit, a byte, a piece or the end changed.
+        fn bent(&mut self, sample: &[u8]) -> Vec<u8> {
+            let mut bytes = sample.to_vec();
+            for _ in 0..=self.below(2) {
+                let at = self.below(bytes.len());
+                match (self.below(6), bytes.len()) {
+                    (_, 0) => bytes.push(self.below(256) as u8),
+                    (0, _) => bytes[at] ^= 1 << self.below(8),
+                    (1, _) => bytes[at] = self.below(256) as u8,
+                    (2, _) => bytes.truncate(at),
+                    (3, _) => bytes.insert(at, self.below(256) as u8),
+                    (4, _) => drop(bytes.remove(at)),
+                    _ => {
+                        let piece = bytes[at..].to_vec();
+                        bytes.extend(piece);
+                    }
+                }
+            }
+            bytes
+        }
+    }
+
+    /// It takes the place of a fuzz target, whose build would need everything that a token needs.
+    #[test]
+    fn ten_thousand_bent_references_and_backups_are_the_key_they_say_or_no_key() {
+        let mut dice = Dice(0x0741);
+        let public = |spec| PrivateKey::generate(spec).public().expect("a public key").spki_der();
+        let keys: Vec<TokenKey> = [KeySpec::P256, KeySpec::P521, KeySpec::Rsa2048]
+            .map(|spec| TokenKey { spec, id: [1; ID_BYTES], check: Check::Public(public(spec)) })
+            .into_iter()
+            .chain([TokenKey { spec: KeySpec::Oct256, id: [1; ID_BYTES], check: Check::Value([2; 32]) }])
+            .collect();
+        let (mut refused, mut read) = (0, 0);
+        for round in 0..10_000 {
+            let key = &keys[round % keys.len()];
+            let spec = keys[dice.below(keys.len())].spec;
+            let known = match round % 2 {
+                0 => TokenKey::read(spec, &dice.bent(key.material().expose(Reason::Test))),
+                _ => {
+                    let bent = dice.bent(key.backup("4711").expose(Reason::Test));
+                    TokenKey::from_backup(spec, &SecretBytes::new(bent), "4711")
+                }
+            };
+            match known {
+                Ok(known) => {
+                    // Whatever is read is a key of the kind that was asked for, says the same again, and - where it is
+                    // recognized by a public key - by a whole one.
+                    assert_eq!(known.spec, spec);
+                    assert_eq!(
+                        TokenKey::read(spec, known.material().expose(Reason::Test)),
+                        Ok(known.clone())
+                    );
+                    let kind = known.public().map(|public| public.spec());
+                    assert_eq!(kind, (spec.family() != KeyFamily::Oct).then_some(spec));
+                    read += 1;
+                }
+                Err(HsmError::Mismatch | HsmError::Refused(_)) => refused += 1,
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        println!("10,000 bent references: {refused} refused, {read} of another id or check");
+        assert!(refused > 1_000 && read > 100, "{refused} {read}");
+    }
 }
