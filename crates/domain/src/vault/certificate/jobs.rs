@@ -198,12 +198,10 @@ impl Platform {
         let due = |wanted| due(&head.noun.current, &policy, wanted);
         let renews = !policy.disabled && policy.issuer.name != IssuerChoice::Unknown;
         let renewal = due(LifetimeActionType::AutoRenew).filter(|_| renews);
-        if renewal.is_some_and(|due| due <= now) {
-            if self.renew(here, &place, head.revision).await? {
-                jobs.renewed += 1;
-                return Ok(Some(now));
-            }
-            // It waits for the operation that goes on, or for the time to try again.
+        // One that is not begun waits for the operation that goes on, or for the time to try again.
+        if renewal.is_some_and(|due| due <= now) && self.renew(here, &place, head.revision).await? {
+            jobs.renewed += 1;
+            return Ok(Some(now));
         }
         // Nobody here renews what somebody outside issues: whoever does is told.
         let unknown = policy.issuer.name == IssuerChoice::Unknown;
