@@ -27,8 +27,8 @@ const MODULES: [&str; 3] = [
     "/usr/lib64/pkcs11/libsofthsm2.so",
     "/usr/local/lib/softhsm/libsofthsm2.so",
 ];
-/// As many sessions as the server keeps open by default.
-const SESSIONS: usize = 4;
+/// As many connections as the server keeps open by default.
+const CONNECTIONS: usize = 4;
 /// The object identifier of P-256 in DER.
 const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 const MODULE_VARIABLE: &str = "VOUCHSAFE_PKCS11_MODULE";
@@ -82,23 +82,24 @@ impl Token {
     }
 }
 
-/// Signs in the token that the environment names, in [`SESSIONS`] threads.
+/// Signs in the token that the environment names, in [`CONNECTIONS`] threads.
 pub fn sign_raw(kind: &str, seconds: u64) -> Result<Measured> {
     let module = env::var_os(MODULE_VARIABLE).context("no module is named")?;
     let module = Pkcs11::new(module)?;
     module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
     let slot = module.get_slots_with_initialized_token()?.into_iter().next().context("no token")?;
-    let sessions = (0..SESSIONS).map(|_| module.open_rw_session(slot)).collect::<Result<Vec<_>, _>>()?;
-    let first = sessions.first().context("no session")?;
+    let connections =
+        (0..CONNECTIONS).map(|_| module.open_rw_session(slot)).collect::<Result<Vec<_>, _>>()?;
+    let first = connections.first().context("no session")?;
     first.login(UserType::User, Some(&AuthPin::new(PIN.into())))?;
     let key = make_key(first, kind)?;
     // A SHA-256 digest, and for RSA with its name around it (RFC 8017 §9.2).
     let (sign, bytes): (fn() -> Mechanism<'static>, usize) =
         if kind == "P-256" { (|| Mechanism::Ecdsa, 32) } else { (|| Mechanism::RsaPkcs, 51) };
-    let (begin, length) = (Barrier::new(SESSIONS), Duration::from_secs(seconds));
+    let (begin, length) = (Barrier::new(CONNECTIONS), Duration::from_secs(seconds));
     let signed = thread::scope(|scope| {
         let begin = &begin;
-        let threads = sessions.into_iter().map(|session| {
+        let threads = connections.into_iter().map(|connection| {
             scope.spawn(move || {
                 let (mechanism, data) = (sign(), vec![7; bytes]);
                 begin.wait();
@@ -106,7 +107,7 @@ pub fn sign_raw(kind: &str, seconds: u64) -> Result<Measured> {
                 let mut micros = Vec::new();
                 while Instant::now() < end {
                     let started = Instant::now();
-                    session.sign(&mechanism, key, &data)?;
+                    connection.sign(&mechanism, key, &data)?;
                     micros.push(started.elapsed().as_micros() as f64);
                 }
                 Ok(micros)

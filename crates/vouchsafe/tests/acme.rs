@@ -1,6 +1,8 @@
 //! A certificate by ACME through the shipped program: ordered over REST, proven to Pebble by the program's own listener, and
 //! got although the program was killed in between.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::path::Path;
 
 use http::{Method, StatusCode};

@@ -501,7 +501,7 @@ async fn a_key_leaves_only_if_its_attributes_its_policy_and_a_role_let_it() {
         let token = opened.token(&identity, KEY_VAULT).await;
         let host = format!("{VAULT}.vault.localhost:8443");
         let ask = Ask::new("POST", &host, "/keys/either//release").bearer(&token);
-        let answer = scene.bench.server.ask(TLS, &ask.body(&json!({"target": good}))).await;
+        let answer = scene.bench.server.ask(TLS, &ask.body(json!({"target": good}))).await;
         assert_eq!(answer.status, status, "{name}: {answer:?}");
     }
     // What happened is in the log, and what was refused with its reason.
