@@ -1,8 +1,9 @@
 //! The process of a module: reads orders from its standard input, which is a socket, and does them one after the other.
 //!
 //! It is started by [`ModuleProcesses`](super::process::ModuleProcesses) and by nobody else. It ends when the other side
-//! of the socket is gone, and is ended by the kernel with the thread that started it. Keys that pass through it or that a
-//! module keeps in its memory can be read by no debugger of the same user, and are in no core image.
+//! of the socket is gone, and, once it is logged in, is ended by the kernel with the thread that started it. Keys that
+//! pass through it or that a module keeps in its memory can be read by no debugger of the same user, and are in no core
+//! image.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -54,7 +55,6 @@ pub fn serve() -> Result<(), ChildError> {
 }
 
 fn protect() -> io::Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     Ok(())
@@ -72,6 +72,8 @@ fn orders(stream: &UnixStream) -> Result<(), ChildError> {
             return Ok(frame::write(stream, &Answer::Opened(Err(fault), logged_in).encode(), None)?);
         }
     };
+    // Not before: SoftHSM writes its token's file at a login, and is not to be killed with half of it written.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(io::Error::from)?;
     frame::write(stream, &Answer::Opened(Ok(connection.mechanisms()), logged_in).encode(), None)?;
     loop {
         let answer = match Order::decode(&frame::read(stream, None)?)? {
