@@ -108,14 +108,6 @@ impl SoftHsm {
         write_pin_file(&self.directory, name, pin)
     }
 
-    /// How many objects its tokens hold, as files.
-    pub fn objects(&self) -> usize {
-        let files = |directory: PathBuf| fs::read_dir(directory).into_iter().flatten().flatten();
-        let tokens = files(self.directory.join("tokens"));
-        let names = tokens.flat_map(|token| files(token.path())).map(|file| file.file_name());
-        names.filter(|name| name.to_string_lossy().ends_with(".object")).count()
-    }
-
     /// Takes the tokens away while they are in use.
     pub fn remove_tokens(&self) {
         fs::remove_dir_all(self.directory.join("tokens")).expect("removed");
