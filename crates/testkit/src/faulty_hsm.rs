@@ -10,7 +10,7 @@ use vouchsafe_crypto::keys::{
     TransportAlgorithm,
 };
 use vouchsafe_domain::ports::Hsm;
-use vouchsafe_domain::ports::hsm::{ByokBlob, HeldKey, HsmError, KeyRef};
+use vouchsafe_domain::ports::hsm::{ByokBlob, HeldKey, HsmError, KeyRef, TokenStatement};
 
 /// What happens to calls.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -127,6 +127,10 @@ impl Hsm for FaultyHsm {
         algorithm: TransportAlgorithm,
     ) -> Result<Vec<u8>, HsmError> {
         self.pass().await?.wrap_for_release(key, recipient, algorithm).await
+    }
+
+    async fn attest(&self, key: &KeyRef<'_>) -> Result<TokenStatement, HsmError> {
+        self.pass().await?.attest(key).await
     }
 
     async fn backup(&self, key: &KeyRef<'_>) -> Result<SecretBytes, HsmError> {

@@ -90,6 +90,12 @@ pub trait Hsm: Send + Sync {
         Err(HsmError::Unsupported("what holds the key never gives it away"))
     }
 
+    /// Says what is said of a key where it is held, read there now. Nobody else's word stands behind what a holder says of
+    /// itself, so that one in this process has nothing to say.
+    async fn attest(&self, _: &KeyRef<'_>) -> Result<TokenStatement, HsmError> {
+        Err(HsmError::Unsupported("only a token says something of its keys"))
+    }
+
     /// What [`Hsm::restore`] takes; whoever keeps it seals it. Of a token's key it is a reference, not the key.
     async fn backup(&self, key: &KeyRef<'_>) -> Result<SecretBytes, HsmError>;
 
@@ -119,6 +125,44 @@ impl HeldKey {
     pub fn reference(&self, spec: KeySpec) -> KeyRef<'_> {
         KeyRef { spec, material: &self.material }
     }
+}
+
+/// What a token says of itself and of a key in it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct TokenStatement {
+    /// Who made the token.
+    pub manufacturer: String,
+    /// Its model.
+    pub model: String,
+    /// Its serial number.
+    pub serial: String,
+    /// Its label.
+    pub label: String,
+    /// `CKA_ID` of the key, and of its public half.
+    pub id: Vec<u8>,
+    /// Of the private or symmetric key.
+    pub secret: ObjectStatement,
+    /// Of the public half, if that is an object of its own in the token.
+    pub public: Option<ObjectStatement>,
+}
+
+/// The attributes of an object in a token; what the token does not say is absent.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ObjectStatement {
+    /// `CKA_TOKEN`: it stays when the connection ends.
+    pub token: Option<bool>,
+    /// `CKA_PRIVATE`: it needs a login.
+    pub private: Option<bool>,
+    /// `CKA_SENSITIVE`: its value is not shown in the clear.
+    pub sensitive: Option<bool>,
+    /// `CKA_ALWAYS_SENSITIVE`: nor ever was.
+    pub always_sensitive: Option<bool>,
+    /// `CKA_EXTRACTABLE`: it can leave, wrapped.
+    pub extractable: Option<bool>,
+    /// `CKA_NEVER_EXTRACTABLE`: it never could.
+    pub never_extractable: Option<bool>,
+    /// `CKA_LOCAL`: the token made it.
+    pub local: Option<bool>,
 }
 
 /// Names a held key to its holder.

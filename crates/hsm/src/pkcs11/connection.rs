@@ -10,7 +10,7 @@ use vouchsafe_crypto::SecretBytes;
 use vouchsafe_crypto::keys::{
     Encrypted, EncryptionAlgorithm, KeySpec, PrivateKey, PublicKey, SignatureAlgorithm,
 };
-use vouchsafe_domain::ports::hsm::HsmError;
+use vouchsafe_domain::ports::hsm::{HsmError, TokenStatement};
 
 use super::material::TokenKey;
 
@@ -71,6 +71,8 @@ pub enum Request {
     },
     /// Say whether the key is there and is the one that is meant.
     Find(TokenKey),
+    /// Say what the token says of a key, which is proved once more.
+    Attest(TokenKey),
     /// Forget a key.
     Destroy(TokenKey),
     /// Give random bytes.
@@ -116,6 +118,8 @@ pub enum Reply {
     NeedsBridge,
     /// The serial number of the token.
     Serial(String),
+    /// What the token says of a key.
+    Attested(Box<TokenStatement>),
     /// Done.
     Done,
 }

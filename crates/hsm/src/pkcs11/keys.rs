@@ -160,7 +160,7 @@ impl TokenConnection {
         }
     }
 
-    fn objects(&self, class: ObjectClass, id: [u8; ID_BYTES]) -> Result<Vec<ObjectHandle>, Fault> {
+    pub(super) fn objects(&self, class: ObjectClass, id: [u8; ID_BYTES]) -> Result<Vec<ObjectHandle>, Fault> {
         let template = [Attribute::Class(class), Attribute::Token(true), Attribute::Id(id.to_vec())];
         self.session.find_objects(&template).map_err(lost)
     }
@@ -353,7 +353,7 @@ fn refuses_strictness(error: &Error) -> bool {
     )
 }
 
-fn class_of(spec: KeySpec) -> (ObjectClass, KeyType) {
+pub(super) fn class_of(spec: KeySpec) -> (ObjectClass, KeyType) {
     match spec.family() {
         KeyFamily::Rsa => (ObjectClass::PRIVATE_KEY, KeyType::RSA),
         KeyFamily::Ec => (ObjectClass::PRIVATE_KEY, KeyType::EC),
@@ -362,7 +362,7 @@ fn class_of(spec: KeySpec) -> (ObjectClass, KeyType) {
 }
 
 /// The object identifier of a curve in DER (RFC 5480 §2.1.1.1, SEC 2).
-fn curve_parameters(spec: KeySpec) -> &'static [u8] {
+pub(super) fn curve_parameters(spec: KeySpec) -> &'static [u8] {
     match spec {
         KeySpec::P256 => &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
         KeySpec::P384 => &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22],

@@ -3,6 +3,8 @@
 //! Both sides are one program of one version, so numbers here may change. Every message is still looked at as a
 //! stranger's: what is missing, unknown or does not fit is refused and never guessed.
 
+mod statement;
+
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -16,6 +18,7 @@ use vouchsafe_domain::limits::RANDOM_BYTES_MAX;
 use vouchsafe_domain::ports::hsm::HsmError;
 use zeroize::{Zeroize, Zeroizing};
 
+use self::statement::Statement;
 use super::connection::{Fault, Reply, Request};
 use super::material::{ID_BYTES, TokenKey};
 use super::sentences;
@@ -113,6 +116,8 @@ struct Said {
     mechanisms: Vec<u64>,
     #[prost(bool, tag = "8")]
     logged_in: bool,
+    #[prost(message, optional, tag = "9")]
+    statement: Option<Statement>,
 }
 
 macro_rules! wiped {
@@ -145,6 +150,7 @@ const DESTROY: u32 = 9;
 const RANDOM: u32 = 10;
 const IDENTIFY: u32 = 11;
 const FORGET: u32 = 12;
+const ATTEST: u32 = 13;
 
 const OPENED: u32 = 1;
 const HELD: u32 = 2;
@@ -155,6 +161,7 @@ const CROSSED: u32 = 6;
 const NEEDS_BRIDGE: u32 = 7;
 const SERIAL: u32 = 8;
 const DONE: u32 = 9;
+const ATTESTED: u32 = 10;
 const LOST: u32 = 21;
 const FAILED: u32 = 22;
 const STALE: u32 = 23;
@@ -272,6 +279,10 @@ impl Question {
                 self.operation = FIND;
                 self.uses(key);
             }
+            Request::Attest(key) => {
+                self.operation = ATTEST;
+                self.uses(key);
+            }
             Request::Destroy(key) => {
                 self.operation = DESTROY;
                 self.uses(key);
@@ -343,6 +354,7 @@ impl Question {
                 }
             }
             FIND => Request::Find(self.used()?),
+            ATTEST => Request::Attest(self.used()?),
             DESTROY => Request::Destroy(self.used()?),
             RANDOM => {
                 let bytes = usize::try_from(self.spec).ok().filter(|bytes| *bytes <= RANDOM_BYTES_MAX);
@@ -425,6 +437,10 @@ impl Answer {
             },
             (NEEDS_BRIDGE, Request::Decrypt { bridge: None, .. }) => Reply::NeedsBridge,
             (SERIAL, Request::Identify) => Reply::Serial(shortened(&said.text)),
+            (ATTESTED, Request::Attest(key)) => {
+                let statement = said.statement.take().ok_or(Misunderstood("no statement"))?;
+                Reply::Attested(Box::new(statement.read(&key.id)?))
+            }
             (DONE, Request::Find(_) | Request::Destroy(_)) => Reply::Done,
             _ => return said.read_fault().map(Err),
         };
@@ -468,6 +484,10 @@ impl Said {
             Reply::Serial(serial) => {
                 self.kind = SERIAL;
                 self.text = serial;
+            }
+            Reply::Attested(statement) => {
+                self.kind = ATTESTED;
+                self.statement = Some((*statement).into());
             }
             Reply::Done => self.kind = DONE,
         }

@@ -7,6 +7,7 @@
 //!
 //! INVARIANT: nothing here computes with a private key itself. What the token cannot do is refused.
 
+mod attest;
 pub mod child;
 pub mod connection;
 mod frame;
@@ -33,7 +34,7 @@ use vouchsafe_crypto::keys::{
 use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::limits::RANDOM_BYTES_MAX;
 use vouchsafe_domain::ports::Clock;
-use vouchsafe_domain::ports::hsm::{ByokBlob, HeldKey, Hsm, HsmError, KeyRef};
+use vouchsafe_domain::ports::hsm::{ByokBlob, HeldKey, Hsm, HsmError, KeyRef, TokenStatement};
 
 use self::connection::{Connector, Fault, Reply, Request};
 use self::material::TokenKey;
@@ -295,6 +296,13 @@ impl Hsm for Pkcs11Hsm {
         match (reply, bridge) {
             (Reply::Secret(plaintext), _) => Ok(plaintext),
             (Reply::Crossed { first, crossed }, Some(bridge)) => oaep::cross(&bridge, first, &crossed),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn attest(&self, key: &KeyRef<'_>) -> Result<TokenStatement, HsmError> {
+        match self.call(Request::Attest(TokenKey::from_reference(key)?)).await? {
+            Reply::Attested(statement) => Ok(*statement),
             _ => Err(unexpected()),
         }
     }

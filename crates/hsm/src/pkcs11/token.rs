@@ -269,6 +269,7 @@ impl Connection for TokenConnection {
                 token.decrypt(key.spec, handle, *algorithm, encrypted, bridge.as_ref())
             }),
             Request::Find(key) => self.with_key(key, |_, _| Ok(Reply::Done)),
+            Request::Attest(key) => self.attest(key).map(|statement| Reply::Attested(Box::new(statement))),
             Request::Destroy(key) => self.destroy(key).map(|()| Reply::Done),
             Request::Random(bytes) => {
                 self.random_bytes(*bytes).map(|random| Reply::Secret(SecretBytes::new(random)))

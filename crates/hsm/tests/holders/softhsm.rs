@@ -8,10 +8,10 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
-use vouchsafe_crypto::keys::{EncryptionAlgorithm, KeySpec, SignatureAlgorithm};
+use vouchsafe_crypto::keys::{EncryptionAlgorithm, KeyFamily, KeySpec, PrivateKey, SignatureAlgorithm};
 use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::ports::Hsm;
-use vouchsafe_domain::ports::hsm::{HsmError, KeyRef};
+use vouchsafe_domain::ports::hsm::{HsmError, KeyRef, ObjectStatement};
 use vouchsafe_hsm::breaker::Position;
 use vouchsafe_hsm::pkcs11::connection::{Connection, Fault, Reply, Request};
 use vouchsafe_hsm::pkcs11::settings::ModuleProgram;
@@ -289,6 +289,71 @@ async fn a_planted_symmetric_key_is_not_used(hsm: &Pkcs11Hsm, intruder: &Session
         let encrypted = hsm.encrypt(&key, gcm, b"secret", None, None).await;
         assert_eq!(encrypted.err(), Some(HsmError::Mismatch), "nothing is encrypted for the intruder");
     }
+}
+
+#[test]
+fn a_token_says_of_a_key_where_it_was_made_and_of_a_planted_one_nothing() {
+    let name = "softhsm::a_token_says_of_a_key_where_it_was_made_and_of_a_planted_one_nothing";
+    in_its_own_process(name, &["said"], |soft| {
+        run(async {
+            let hsm = open(&soft, "said");
+            for spec in [KeySpec::P256, KeySpec::Rsa2048, KeySpec::Oct256] {
+                let made = hsm.generate(spec).await.unwrap();
+                let brought = hsm.import(PrivateKey::generate(spec)).await.unwrap();
+                for (key, made_there) in [(&made, true), (&brought, false)] {
+                    let said = hsm.attest(&key.reference(spec)).await;
+                    let said = said.unwrap_or_else(|error| panic!("{spec:?}, {made_there}: {error}"));
+                    let expected = ObjectStatement {
+                        token: Some(true),
+                        private: Some(true),
+                        sensitive: Some(true),
+                        always_sensitive: Some(made_there),
+                        extractable: Some(false),
+                        never_extractable: Some(made_there),
+                        local: Some(made_there),
+                    };
+                    assert_eq!(said.secret, expected, "{spec:?}");
+                    let public = said.public.map(|public| (public.private, public.local));
+                    let of_its_own = made_there && spec.family() != KeyFamily::Oct;
+                    assert_eq!(public, of_its_own.then_some((Some(false), Some(true))), "{spec:?}");
+                    assert_eq!(said.id, key.material.expose(Reason::Test)[1..17]);
+                    assert_eq!(
+                        (said.manufacturer.as_str(), said.label.as_str()),
+                        ("SoftHSM project", "said")
+                    );
+                    assert_eq!(said.serial.len(), 16);
+                }
+                assert!(matches!(
+                    software().attest(&made.reference(spec)).await,
+                    Err(HsmError::Unsupported(_))
+                ));
+            }
+            let key = hsm.generate(KeySpec::P256).await.unwrap();
+            hsm.attest(&key.reference(KeySpec::P256)).await.unwrap();
+            nothing_is_said_of_a_planted_public_half(&hsm, &intruder(&soft, "said"), &key.material).await;
+        });
+    });
+}
+
+/// Another public half under the id of ours, beside it and instead of it, on a connection that has met the key.
+async fn nothing_is_said_of_a_planted_public_half(
+    hsm: &Pkcs11Hsm,
+    intruder: &Session,
+    material: &SecretBytes,
+) {
+    let id = Attribute::Id(material.expose(Reason::Test)[1..17].to_vec());
+    let key = KeyRef { spec: KeySpec::P256, material };
+    let ours = intruder.find_objects(&[Attribute::Class(ObjectClass::PUBLIC_KEY), id.clone()]).unwrap();
+    let curve = Attribute::EcParams(vec![0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07]);
+    let public = [Attribute::Token(true), Attribute::Private(false), Attribute::Verify(true), curve, id];
+    let private = [Attribute::Token(false), Attribute::Private(true), Attribute::Sign(true)];
+    intruder.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private).unwrap();
+    assert_eq!(hsm.attest(&key).await.err(), Some(HsmError::Mismatch), "two of them");
+    for ours in ours {
+        intruder.destroy_object(ours).unwrap();
+    }
+    assert_eq!(hsm.attest(&key).await.err(), Some(HsmError::Mismatch), "the wrong one");
+    hsm.sign(&key, ES256, DIGEST).await.unwrap();
 }
 
 /// Whoever asks opens another connection then, once: `a_lost_connection_is_opened_once_more_and_not_twice`.

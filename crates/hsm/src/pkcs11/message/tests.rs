@@ -1,5 +1,7 @@
 //! Messages arrive as they were sent, and whatever else arrives harms nobody.
 
+use vouchsafe_domain::ports::hsm::{ObjectStatement, TokenStatement};
+
 use super::super::material::Check;
 use super::*;
 
@@ -49,6 +51,7 @@ fn requests() -> Vec<Request> {
         Request::Destroy(curve()),
         Request::Random(RANDOM_BYTES_MAX),
         Request::Identify,
+        Request::Attest(curve()),
     ]
 }
 
@@ -67,7 +70,29 @@ fn replies() -> Vec<(usize, Reply)> {
         (9, Reply::Done),
         (10, Reply::Secret(SecretBytes::new(vec![6; RANDOM_BYTES_MAX]))),
         (11, Reply::Serial("4711".into())),
+        (12, Reply::Attested(Box::new(statement()))),
     ]
+}
+
+fn statement() -> TokenStatement {
+    let secret = ObjectStatement {
+        token: Some(true),
+        private: Some(false),
+        sensitive: Some(true),
+        always_sensitive: Some(false),
+        extractable: None,
+        never_extractable: Some(true),
+        local: Some(false),
+    };
+    TokenStatement {
+        manufacturer: "somebody".into(),
+        model: "something".into(),
+        serial: "4711".into(),
+        label: "a token".into(),
+        id: vec![3; ID_BYTES],
+        secret,
+        public: Some(ObjectStatement { local: Some(true), ..ObjectStatement::default() }),
+    }
 }
 
 fn faults() -> Vec<Fault> {
@@ -131,6 +156,23 @@ fn a_reply_arrives_as_it_was_made_and_answers_no_other_request() {
     }
     let sent = Answer::Opened(Ok(vec![1, u64::MAX]), false).encode();
     assert_eq!(Answer::decode_opened(&sent), Ok((Ok(vec![1, u64::MAX]), false)));
+}
+
+#[test]
+fn what_is_said_of_a_key_arrives_as_it_was_said_and_is_of_that_key() {
+    for statement in [statement(), TokenStatement { public: None, ..statement() }] {
+        let sent = Answer::Performed(Ok(Reply::Attested(Box::new(statement.clone())))).encode();
+        let read = Answer::decode_performed(&sent, &Request::Attest(curve())).expect("understood");
+        assert!(matches!(read, Ok(Reply::Attested(read)) if *read == statement));
+        assert!(Answer::decode_performed(&sent, &Request::Attest(symmetric())).is_err(), "another key");
+    }
+    let long = TokenStatement { label: "a\nlabel".repeat(1_000), ..statement() };
+    let sent = Answer::Performed(Ok(Reply::Attested(Box::new(long)))).encode();
+    let Ok(Ok(Reply::Attested(read))) = Answer::decode_performed(&sent, &Request::Attest(curve())) else {
+        panic!("another answer")
+    };
+    assert_eq!(read.label.chars().count(), limits::REASON_CHARS_MAX);
+    assert!(!read.label.contains(char::is_control));
 }
 
 #[test]
