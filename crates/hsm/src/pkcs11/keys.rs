@@ -167,6 +167,7 @@ impl TokenConnection {
 
     /// Forgets a key with its public half; one that is gone is no error, one that is another is.
     pub(super) fn destroy(&mut self, key: &TokenKey) -> Result<(), Fault> {
+        self.look()?;
         let handle = match self.find(key) {
             Err(Fault::Answer(HsmError::NotFound)) => return self.destroy_public(key),
             other => other?,
@@ -212,7 +213,17 @@ impl TokenConnection {
         self.handles.insert(key, handle);
     }
 
+    /// Has the module take notice of what other processes made and destroyed.
+    ///
+    /// SoftHSM does so when it is asked to find something, and takes what it writes itself for the newest state: a process
+    /// that writes before it has looked does not find their keys until somebody writes again.
+    fn look(&self) -> Result<(), Fault> {
+        self.objects(ObjectClass::PRIVATE_KEY, [0; ID_BYTES]).map(drop)
+    }
+
+    /// The id of a key that is about to be made.
     pub(super) fn new_id(&mut self) -> Result<[u8; ID_BYTES], Fault> {
+        self.look()?;
         if let Some(id) = self.next_id.take() {
             return Ok(id);
         }
