@@ -26,8 +26,8 @@ pub const RELEASE_POLICY_DEPTH_MAX: usize = 16;
 pub const RELEASE_CONDITIONS_MAX: usize = 100;
 /// The path of a claim, and a text that it must equal.
 pub const RELEASE_TEXT_BYTES_MAX: usize = 1_024;
-/// How long the certificate beside a released key's signature holds, from when its key began to sign.
-pub const RELEASE_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(365 * 86_400);
+/// How long the certificate beside the signature of a statement about a key holds, from when its key began to sign.
+pub const STATEMENT_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(365 * 86_400);
 /// The longest life of a token about an environment; Azure's attestation service gives 8 hours.
 pub const ATTESTATION_LIFETIME_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// What an attestation service calls itself.

@@ -1,5 +1,6 @@
 //! Keys that are brought: the guide's own lines are run as they stand against a server with a token, and whatever a
-//! blob, a key-exchange key or a caller can get wrong is refused and leaves nothing in the token.
+//! blob, a key-exchange key or a caller can get wrong is refused and leaves nothing in the token. What the token says of keys
+//! that were brought, and of those that it made, is signed with a key that the tenant publishes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,6 +8,7 @@ use std::process::Command;
 use data_encoding::BASE64URL_NOPAD;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use vouchsafe_crypto::jose::{Algorithm, PublicKey as PublishedKey};
 use vouchsafe_crypto::keys::{KeySpec, PrivateKey, PublicKey, TransportAlgorithm, wrap_for};
 use vouchsafe_testkit::running::{Installation, RunningServer, Token};
 
@@ -64,6 +66,38 @@ impl Bench {
         let number = |member: &str| bytes(&made["key"][member]);
         let public = PublicKey::rsa(&number("n"), &number("e")).expect("an RSA key");
         Kek { kid: made["key"]["kid"].as_str().expect("a kid").to_owned(), public }
+    }
+
+    /// What a signed statement says, if it verifies with the key set that the server publishes for its issuer.
+    async fn stated(&self, attested: &Value, member: &str) -> Option<Value> {
+        let statement = attested["attributes"]["attestation"].get(member)?;
+        let statement = String::from_utf8(bytes(statement)).expect("a JWS");
+        let (signed, signature) = statement.rsplit_once('.').expect("three parts");
+        let (header, payload) = signed.split_once('.').expect("three parts");
+        let read = |part: &str| serde_json::from_slice::<Value>(&bytes(&json!(part))).expect("JSON");
+        let (header, payload) = (read(header), read(payload));
+        assert_eq!((&header["alg"], &header["typ"]), (&json!("RS256"), &json!("key-attestation+jwt")));
+        let issuer = payload["iss"].as_str().expect("an issuer");
+        let tenant = issuer.strip_suffix("/v2.0").and_then(|issuer| issuer.rsplit('/').next());
+        let path = format!("/{}/discovery/v2.0/keys", tenant.expect("a tenant"));
+        let mut client = self.server.https();
+        let published = client.request(Method::GET, self.server.host(), &path, None, None).await;
+        let published = published.expect("an answer").json();
+        let key =
+            published["keys"].as_array().and_then(|keys| keys.iter().find(|key| key["kid"] == header["kid"]));
+        let key =
+            PublishedKey::from_jwk(key.expect("a published key").to_string().as_bytes()).expect("a key");
+        let signature = bytes(&json!(signature));
+        key.verify(Algorithm::Rs256, signed.as_bytes(), &signature).expect("a good signature");
+        assert!(key.verify(Algorithm::Rs256, &signed.as_bytes()[1..], &signature).is_err());
+        // The certificate that comes along is of that key, too.
+        let pem = bytes(&attested["attributes"]["attestation"]["certificatePemFile"]);
+        let pem = String::from_utf8(pem).expect("PEM");
+        let inside: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+        assert_eq!(header["x5c"], json!([inside]));
+        assert_eq!((&payload["kid"], &payload["key"]), (&attested["key"]["kid"], &attested["key"]));
+        assert_eq!(payload["vault"], "app");
+        Some(payload)
     }
 
     /// How many objects are in the token: SoftHSM keeps each in a file.
@@ -311,6 +345,71 @@ async fn what_cannot_be_unwrapped_is_refused_and_nothing_is_left_in_the_token() 
     bench.done(Method::PUT, "app", "/keys/symmetric", &body("oct-HSM", &kek.blob(&oct))).await;
     assert!(bench.objects() > before);
     bench.installation.verify_audit();
+}
+
+#[tokio::test]
+async fn a_signed_statement_says_of_each_key_whether_its_token_made_it() {
+    let Some(bench) = Bench::new().await else { return };
+    let kek = bench.exchange_key("app", "kek", json!({})).await;
+    let key = PrivateKey::generate(KeySpec::Rsa2048);
+    bench.done(Method::PUT, "app", "/keys/brought", &body("RSA-HSM", &kek.blob(&key))).await;
+    for (name, kty) in [("curve", "EC-HSM"), ("rsa", "RSA-HSM"), ("aes", "oct-HSM"), ("soft", "EC")] {
+        bench.done(Method::POST, "app", &format!("/keys/{name}/create"), &json!({ "kty": kty })).await;
+    }
+    for (name, class, kind, made_there) in [
+        ("curve", "CKO_PRIVATE_KEY", "CKK_EC", true),
+        ("rsa", "CKO_PRIVATE_KEY", "CKK_RSA", true),
+        ("aes", "CKO_SECRET_KEY", "CKK_AES", true),
+        ("brought", "CKO_PRIVATE_KEY", "CKK_RSA", false),
+    ] {
+        let known = bench.done(Method::GET, "app", &format!("/keys/{name}"), &Value::Null).await;
+        let path = format!("/keys/{name}/{}/attestation", version(&known));
+        let mut attested = bench.done(Method::GET, "app", &path, &Value::Null).await;
+        assert_eq!(attested["attributes"]["attestation"]["version"], "vouchsafe-1");
+        let statement = bench.stated(&attested, "privateKeyAttestation").await.expect("a statement");
+        assert_eq!(statement["token"]["manufacturer"], "SoftHSM project");
+        assert_eq!(statement["token"]["serialNumber"].as_str().map(str::len), Some(16));
+        let said = &statement["attributes"];
+        assert_eq!((&said["CKA_CLASS"], &said["CKA_KEY_TYPE"]), (&json!(class), &json!(kind)), "{name}");
+        let bits = (kind == "CKK_RSA").then_some(2048);
+        assert_eq!(said["CKA_MODULUS_BITS"].as_u64(), bits, "{name}");
+        assert_eq!(bytes(&said["CKA_ID"]).len(), 16);
+        for (attribute, value) in [
+            ("CKA_TOKEN", true),
+            ("CKA_PRIVATE", true),
+            ("CKA_SENSITIVE", true),
+            ("CKA_EXTRACTABLE", false),
+            ("CKA_ALWAYS_SENSITIVE", made_there),
+            ("CKA_NEVER_EXTRACTABLE", made_there),
+            ("CKA_LOCAL", made_there),
+        ] {
+            assert_eq!(said[attribute], json!(value), "{attribute} of {name}");
+        }
+        // The public half: none of a symmetric key, and no object of its own of a key that was brought.
+        let public = bench.stated(&attested, "publicKeyAttestation").await;
+        assert_eq!(public.is_none(), kind == "CKK_AES", "{name}");
+        let public = public.map(|public| public["attributes"]["CKA_CLASS"].clone());
+        let own = json!("CKO_PUBLIC_KEY");
+        assert_eq!(public.is_some_and(|class| class == own), made_there && kind != "CKK_AES", "{name}");
+        // Without the statements it is the key as everybody sees it, and there they are nowhere else.
+        attested["attributes"].as_object_mut().expect("attributes").remove("attestation");
+        assert_eq!(attested, known);
+    }
+    // It is a read: a disabled key is attested, a deleted one is not there, and one in software is no token's.
+    let off = json!({ "attributes": { "enabled": false } });
+    bench.done(Method::PATCH, "app", "/keys/rsa", &off).await;
+    bench.done(Method::GET, "app", "/keys/rsa//attestation", &Value::Null).await;
+    bench.done(Method::DELETE, "app", "/keys/curve", &Value::Null).await;
+    let (status, _) = bench.ask(Method::GET, "app", "/keys/curve//attestation", &Value::Null).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let (status, refused) = bench.ask(Method::GET, "app", "/keys/soft//attestation", &Value::Null).await;
+    assert_eq!((status, &refused["error"]["code"]), (StatusCode::BAD_REQUEST, &json!("BadParameter")));
+    assert!(text(&refused["error"]["message"]).contains("software"), "{refused}");
+    bench.installation.verify_audit();
+}
+
+fn version(bundle: &Value) -> String {
+    text(&bundle["key"]["kid"]).rsplit('/').next().expect("a version").to_owned()
 }
 
 fn other_version(kid: &str) -> String {

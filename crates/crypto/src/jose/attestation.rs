@@ -149,19 +149,23 @@ fn check_dates(
     Ok(())
 }
 
-/// Signs what is released, with the certificate of the key beside it, so that it can be told from any token: there is no
-/// `typ`, and [`super::verify`] takes no header with `x5c`.
-pub fn sign_release(
+/// Signs a statement about a key, with the certificate of the signing key beside it, so that it can be told from any
+/// token: [`super::verify`] takes no header with `x5c`. Kinds of statements are told apart by `typ` (RFC 8725 §3.11);
+/// Azure's releases have none.
+pub fn sign_statement(
     key: &SigningKey,
     algorithm: Algorithm,
     kid: &str,
     certificate: &[u8],
+    typ: Option<&str>,
     payload: &[u8],
 ) -> Result<String, SignError> {
     #[derive(Serialize)]
     struct Header<'a> {
         alg: &'a str,
         kid: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        typ: Option<&'a str>,
         // RFC 7515 §4.1.6 wants base64 here, not base64url.
         x5c: [String; 1],
         #[serde(rename = "x5t#S256")]
@@ -170,6 +174,7 @@ pub fn sign_release(
     let header = Header {
         alg: algorithm.as_str(),
         kid,
+        typ,
         x5c: [data_encoding::BASE64.encode(certificate)],
         thumbprint: base64url::encode(&sha256(certificate)),
     };

@@ -3,7 +3,8 @@
 use aws_lc_rs::hmac;
 use data_encoding::BASE64;
 use proptest::prelude::*;
-use vouchsafe_crypto::jose::{Algorithm, Expected, Refused, TOKEN_BYTES_MAX, base64url, verify};
+use vouchsafe_crypto::jose::attestation::{self, AttestationRefused, ExpectedAttestation, sign_statement};
+use vouchsafe_crypto::jose::{Algorithm, Expected, JwkSet, Refused, TOKEN_BYTES_MAX, base64url, verify};
 
 use crate::{NOW, P256, RSA, es256, known_key, sign_segments, sign_texts, verify_strictly};
 
@@ -110,6 +111,27 @@ fn a_key_is_used_with_its_own_algorithm_only() {
     let wrongly_bound =
         verify(es256(HEADER, PAYLOAD).as_bytes(), &|_| Some((RSA.public(), Algorithm::Es256)), &expected);
     assert_eq!(wrongly_bound.err(), Some(Refused::Signature));
+}
+
+/// Whatever it says and whatever it calls itself, though the same key signed it.
+#[test]
+fn a_statement_about_a_key_is_no_token() {
+    for typ in [None, Some("key-attestation+jwt"), Some("JWT")] {
+        let signed = sign_statement(&P256, Algorithm::Es256, "es", b"certificate", typ, PAYLOAD.as_bytes());
+        let signed = signed.expect("signed");
+        let refused = verify_strictly(signed.clone());
+        assert!(matches!(refused, Err(Refused::HeaderMember | Refused::Type)), "{typ:?}: {refused:?}");
+        let mut keys = JwkSet::new();
+        assert!(keys.insert("es", P256.public().clone(), Algorithm::Es256));
+        let expected = ExpectedAttestation {
+            issuer: "https://login.example/t1/",
+            now_seconds: NOW,
+            skew_seconds: 0,
+            lifetime_max_seconds: 3_600,
+        };
+        let refused = attestation::verify(signed.as_bytes(), &keys, &expected).err();
+        assert_eq!(refused, Some(AttestationRefused::Malformed), "{typ:?}");
+    }
 }
 
 #[test]

@@ -16,10 +16,10 @@ mod secret;
 
 pub use error::{Error, KeyUnusable, NotReleased};
 pub use key::{
-    DeletedKey, KeyAttributes, KeyHead, KeyOnRelease, KeyOperation, KeyReleaseRequest, KeyRotationPolicy,
-    KeyToCreate, KeyToImport, KeyUpdate, KeyVersion, LifetimeAction, LifetimeTrigger, Plaintext, RandomBytes,
-    ReadKey, ReleasePolicy, ReleasedKey, RotationAction, RotationPolicy, RotationPolicyToSet, Span, UsedKey,
-    WrappedKey,
+    AttestedKey, DeletedKey, KeyAttributes, KeyHalf, KeyHead, KeyOnAttestation, KeyOnRelease, KeyOperation,
+    KeyReleaseRequest, KeyRotationPolicy, KeyToCreate, KeyToImport, KeyUpdate, KeyVersion, LifetimeAction,
+    LifetimeTrigger, Plaintext, RandomBytes, ReadKey, ReleasePolicy, ReleasedKey, RotationAction,
+    RotationPolicy, RotationPolicyToSet, Span, UsedKey, WrappedKey,
 };
 pub use life::{ObjectPage, SealedBackup};
 pub use object::{Deleted, Head, ObjectKind, Version};

@@ -4,6 +4,7 @@ mod answer;
 mod release;
 mod request;
 mod rotation;
+mod statement;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,7 @@ pub use request::{
 pub use rotation::{
     ActionKind, KeyRotationPolicy, LifetimeAction, LifetimeActionKind, LifetimeTrigger, RotationAttributes,
 };
+pub use statement::{KeyStatement, StatedAttributes, StatedToken};
 
 use super::octets::Octets;
 

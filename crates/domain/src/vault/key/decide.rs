@@ -3,7 +3,6 @@
 use vouchsafe_crypto::keys::{EncryptionAlgorithm, KeyFamily, KeySpec, SignatureAlgorithm};
 
 use super::change::KeyUpdate;
-use super::release_policy::ReleaseRules;
 use super::{DeletedKey, KeyAttributes, KeyHead, KeyOperation, KeyVersion, ReleasePolicy};
 use crate::ids::ObjectName;
 use crate::resource::{Sku, Vault};
@@ -90,10 +89,8 @@ pub(super) fn leaves(in_token: bool, attributes: &KeyAttributes) -> Result<(), E
 /// Refuses a policy that would not be understood when it is needed.
 pub(super) fn release_policy(policy: Option<&ReleasePolicy>) -> Result<(), Error> {
     let Some(policy) = policy else { return Ok(()) };
-    match ReleaseRules::parse(policy.content_type.as_deref(), &policy.data) {
-        Ok(_) => Ok(()),
-        Err(problem) => Err(Error::BadParameter(format!("the release policy cannot be used: {problem}"))),
-    }
+    let refused = |problem| Error::BadParameter(format!("the release policy cannot be used: {problem}"));
+    policy.check().map_err(refused)
 }
 
 /// The version after an update: what is not mentioned stays; tags are replaced whole.

@@ -4,6 +4,7 @@
 //! half is another one, which the rooms carry and never look into. A key's holder is decided when a version is made and
 //! never changed: no other holder stands in for one that does not answer.
 
+mod attest;
 mod change;
 mod decide;
 mod holder;
@@ -14,11 +15,13 @@ mod read;
 mod release;
 mod release_policy;
 mod rotate;
+mod signatory;
 
 use std::collections::BTreeMap;
 
 use vouchsafe_crypto::keys::{KeyFamily, KeySpec, PublicKey};
 
+use self::release_policy::ReleaseRules;
 use super::object::{Collection, Deleted, Family, Head, ObjectKind, Version};
 use crate::access::action::{
     BackupKey, DeleteKey, PurgeKey, ReadKey as ReadKeys, RecoverKey, RestoreKey, UpdateKey,
@@ -29,6 +32,7 @@ use crate::record::key as stored;
 use crate::record::{self, Decode, Encode, Undecodable, tags_from, tags_into};
 use crate::time::Timestamp;
 
+pub use attest::{AttestedKey, KeyHalf, KeyOnAttestation};
 pub use change::{KeyToCreate, KeyToImport, KeyUpdate, WrappedKey};
 pub(in crate::vault) use decide::protection;
 pub use operate::{Plaintext, RandomBytes, UsedKey};
@@ -145,6 +149,13 @@ pub struct ReleasePolicy {
     pub data: Vec<u8>,
     /// Whether it can never be changed again.
     pub immutable: bool,
+}
+
+impl ReleasePolicy {
+    /// Whether it would be understood when it is needed, and if not, why.
+    pub fn check(&self) -> Result<(), String> {
+        ReleaseRules::parse(self.content_type.as_deref(), &self.data).map(drop)
+    }
 }
 
 /// One version of a key without its private half.

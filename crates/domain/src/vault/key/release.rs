@@ -7,14 +7,10 @@
 
 use std::sync::Arc;
 
-use vouchsafe_crypto::jose::Algorithm;
 use vouchsafe_crypto::jose::attestation::{
     self, AttestationRefused, ExpectedAttestation, Recipient, VerifiedAttestation,
 };
-use vouchsafe_crypto::keys::{SignatureAlgorithm, TransportAlgorithm};
-use vouchsafe_crypto::pki::{
-    AlternativeNames, CertificateProfile, DistinguishedName, KeyUsage, Serial, Validity, self_signed,
-};
+use vouchsafe_crypto::keys::TransportAlgorithm;
 
 use super::release_policy::ReleaseRules;
 use super::{KeyVersion, Keys, decide};
@@ -22,13 +18,11 @@ use crate::access::action::ReleaseKey;
 use crate::access::authorize::Authorized;
 use crate::access::caller::Caller;
 use crate::audit::{Outcome, Recorded};
-use crate::error::Fault;
 use crate::ids::{ObjectName, ObjectVersion, RoleAssignmentId, VaultName};
 use crate::limits;
 use crate::platform::{Context, Platform};
 use crate::ports::hsm::KeyRef;
 use crate::resource::Vault;
-use crate::token::TenantKey;
 use crate::vault::error::{Error, NotReleased};
 use crate::vault::object::{Collection, ObjectKind, Place};
 use crate::world::TenantSnapshot;
@@ -98,7 +92,8 @@ impl Platform {
             Ok((name, version, recipient, ciphertext)) => {
                 let vault = admitted.vault.clone();
                 let leaving = KeyOnRelease { name, version, vault, recipient: recipient.kid, ciphertext };
-                self.sign_release(&admitted.tenant, &write(&leaving))
+                let signatory = self.signatory(&admitted.tenant, "Key release");
+                signatory.and_then(|signatory| signatory.sign(None, &write(&leaving)))
             }
             Err(error) => Err(error),
         };
@@ -139,47 +134,6 @@ impl Platform {
         let holder = self.holder(key.in_token)?;
         let ciphertext = holder.wrap_for_release(&reference, &recipient.key, asked.algorithm).await?;
         Ok((name, key, recipient, ciphertext))
-    }
-
-    /// Signs with the key that the tenant publishes for audiences outside.
-    fn sign_release(&self, tenant: &TenantSnapshot, payload: &[u8]) -> Result<String, Error> {
-        let broken = |what: String| Error::Fault(Fault::Broken(what));
-        let key = tenant.current_key(Algorithm::Rs256);
-        let key = key.ok_or_else(|| broken("the tenant has no current signing key".to_owned()))?;
-        let certificate = self.certificate_of(tenant, key)?;
-        attestation::sign_release(&key.key, key.algorithm, &key.kid, &certificate, payload)
-            .map_err(|error| broken(error.to_string()))
-    }
-
-    /// The key's own certificate: clients look for the key that signed there. Nobody else vouches in it; that the key is
-    /// the tenant's, its published key set says.
-    fn certificate_of(&self, tenant: &TenantSnapshot, key: &TenantKey) -> Result<Vec<u8>, Error> {
-        let broken = |what: String| Error::Fault(Fault::Broken(what));
-        let mut serial = [0; 16];
-        self.entropy.fill(&mut serial);
-        let subject = DistinguishedName::parse(&format!("CN=Key release of tenant {}", tenant.tenant().id));
-        let from = key.since.seconds();
-        let profile = CertificateProfile {
-            subject: subject.map_err(|error| broken(error.to_string()))?,
-            alternative_names: AlternativeNames::default(),
-            purposes: Vec::new(),
-            key_usage: [KeyUsage::DigitalSignature].into(),
-            validity: Validity {
-                not_before: from,
-                not_after: from.saturating_add(limits::RELEASE_CERTIFICATE_LIFETIME.as_secs()),
-            },
-            basic_constraints: None,
-            serial: Serial::from_random(serial),
-            revocation_list_url: None,
-            ocsp_url: None,
-            issuer_url: None,
-            public_key: key.key.public_spki_der(),
-        };
-        let unsigned = self_signed(&profile, SignatureAlgorithm::Rs256);
-        let unsigned = unsigned.map_err(|error| broken(error.to_string()))?;
-        let signature = key.key.sign(key.algorithm, unsigned.bytes());
-        let signature = signature.map_err(|error| broken(error.to_string()))?;
-        unsigned.assemble(&signature).map_err(|error| broken(error.to_string()))
     }
 }
 

@@ -57,11 +57,11 @@ pub struct KeyAttributes {
     pub attestation: Option<Attestation>,
 }
 
-/// What a token says about a key of its own (7.6).
+/// What a token says about a key of its own (7.6). Of our keys both attestations are a signed [`super::KeyStatement`].
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attestation {
-    /// The token's certificates, PEM.
+    /// The certificates of whoever signed, PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_pem_file: Option<Octets>,
     /// About the private key.

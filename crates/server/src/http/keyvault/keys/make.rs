@@ -64,8 +64,6 @@ pub(super) async fn import(app: Arc<App>, mut request: Request) -> Result<Reply,
     Ok(shown(&asked, &head, &vault))
 }
 
-/// Also for `/attestation`: neither software nor a token behind PKCS #11 attests its keys, so that there is nothing to
-/// add to the key itself.
 pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let (asked, name, version) = (Asked::of(&request)?, name(&request)?, version(&request)?);
     query(&request)?;

@@ -1,6 +1,7 @@
 //! Keys (wire facts §7.1): routes and bundles. What makes keys is in `make`, what takes wrapped ones over in `byok`, what uses them in `operate`, what lists,
-//! deletes and brings them back in `life`, what replaces them in `rotation`.
+//! deletes and brings them back in `life`, what attests them in `attest`, what replaces them in `rotation`.
 
+mod attest;
 mod byok;
 mod life;
 mod make;
@@ -37,7 +38,7 @@ pub(super) fn routes() -> Vec<Route<Handler<App>>> {
         route(Method::PUT, ONE, "key_import", |app, r| answer(make::import(app, r))),
         route(Method::GET, VERSION, "key_get", |app, r| answer(make::get(app, r))),
         route(Method::GET, "/keys/{name}/{version?}/attestation", "key_attestation", |app, r| {
-            answer(make::get(app, r))
+            answer(attest::attest(app, r))
         }),
         route(Method::PATCH, VERSION, "key_update", |app, r| answer(make::update(app, r))),
         route(Method::DELETE, ONE, "key_delete", |app, r| answer(life::delete(app, r))),
