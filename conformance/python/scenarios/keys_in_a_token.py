@@ -1,5 +1,6 @@
 """Keys of the HSM kinds in a premium vault: the token computes with them, and they never leave it."""
 
+import json
 import os
 from pathlib import Path
 
@@ -7,11 +8,12 @@ from azure.keyvault.certificates import CertificateContentType, KeyType as Certi
 from azure.keyvault.keys import JsonWebKey, KeyCurveName, KeyType
 from azure.keyvault.keys.crypto import EncryptionAlgorithm, KeyWrapAlgorithm, SignatureAlgorithm
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding
 
 from .certificates import create, opened, policy
 from .cryptography_of_keys import DIGESTS, TEXT, signs, verified_elsewhere
+from .key_release import base64url
 from .keys import FIELD_BYTES, ec_key
 from .world import PREMIUM, VAULT_A, WORLD, certificate_client, client, crypto_client, equal, fresh, key_client, refused
 
@@ -136,6 +138,29 @@ def key_hsm_delete_and_purge():
         keys.restore_key_backup(backup)
     with refused(404, "KeyNotFound"):
         keys.get_key(key.name)
+
+
+def key_attestation():
+    keys, key = key_client(PREMIUM), rsa_key()
+    attested = keys.get_key_attestation(key.name, key.properties.version)
+    equal((attested.id, attested.key.n), (key.id, key.key.n))
+    attestation = attested.properties.attestation
+    signer = x509.load_pem_x509_certificate(attestation.certificate_pem_file).public_key()
+    for statement, kind in (
+        (attestation.private_key_attestation, "CKO_PRIVATE_KEY"),
+        (attestation.public_key_attestation, "CKO_PUBLIC_KEY"),
+    ):
+        signed, _, signature = statement.decode().rpartition(".")
+        signer.verify(base64url(signature), signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+        said = json.loads(base64url(signed.split(".")[1]))
+        attributes = said["attributes"]
+        equal((said["kid"], attributes["CKA_CLASS"], attributes["CKA_LOCAL"]), (key.id, kind, True))
+    imported = keys.import_key(fresh("imported"), ec_key(ec.SECP256R1(), "P-256"), hardware_protected=True)
+    statement = keys.get_key_attestation(imported.name).properties.attestation.private_key_attestation
+    attributes = json.loads(base64url(statement.decode().split(".")[1]))["attributes"]
+    equal((attributes["CKA_EXTRACTABLE"], attributes["CKA_LOCAL"]), (False, False))
+    with refused(400, "BadParameter"):
+        keys.get_key_attestation(keys.create_ec_key(fresh("soft")).name)
 
 
 def certificate_hsm_key():
