@@ -207,6 +207,8 @@ struct Process {
     child: Child,
     stream: UnixStream,
     shared: Arc<Shared>,
+    /// Whether it has made or destroyed a key: a module that wrote may not see what others wrote meanwhile.
+    has_written: bool,
 }
 
 impl Process {
@@ -220,7 +222,7 @@ impl Process {
             .process_group(0)
             .spawn()?;
         shared.running.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { child, stream, shared: Arc::clone(shared) })
+        Ok(Self { child, stream, shared: Arc::clone(shared), has_written: false })
     }
 
     /// What became of opening, and whether a PIN was shown; an error if the process did not live to tell.
@@ -275,12 +277,18 @@ impl Connection for Process {
         let order = Order::encode_request(request, generation, next_id);
         let answered = self.ask(&order, until);
         self.shared.destroyed.fetch_add(destroyed, Ordering::SeqCst);
+        let could_be_blind = self.has_written;
+        self.has_written |= next_id.is_some() || destroyed > 0;
         let answer = answered
             .and_then(|answer| Answer::decode_performed(&answer, request).map_err(misunderstood)?)
             .and_then(|reply| made_as_asked(reply, next_id));
         if let (Some(id), Err(Fault::Lost(_) | Fault::Failed(_))) = (next_id, &answer) {
             self.end();
             self.shared.remember_unknown(id);
+        }
+        if could_be_blind && next_id.is_none() && matches!(answer, Err(Fault::Answer(HsmError::NotFound))) {
+            // Nothing was done, so that a new process, which sees everything, may be asked once more.
+            return Err(Fault::Lost("the module's process does not see the key; a new one may".into()));
         }
         answer
     }

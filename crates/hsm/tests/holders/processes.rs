@@ -203,6 +203,41 @@ fn rsa_keys(session: &Session) -> Vec<TokenKey> {
 }
 
 #[test]
+fn the_processes_see_what_others_make_while_they_make_keys_themselves() {
+    let name = "processes::the_processes_see_what_others_make_while_they_make_keys_themselves";
+    in_its_own_process(name, &["makers"], |soft| {
+        run(async {
+            let (hsm, _) = with(&settings(&soft, "makers"));
+            for _ in 0..3 {
+                // RSA takes long, so that keys of others come to be between what its process sees and what it writes.
+                let kinds = [KeySpec::Rsa2048, KeySpec::P256, KeySpec::Rsa2048, KeySpec::P256];
+                let makers = kinds.map(|spec| {
+                    let hsm = Arc::clone(&hsm);
+                    tokio::spawn(async move { (spec, hsm.generate(spec).await.unwrap()) })
+                });
+                for maker in makers {
+                    let (spec, key) = maker.await.unwrap();
+                    let key = Arc::new(key);
+                    let algorithm = if spec == KeySpec::P256 { ES256 } else { RS256 };
+                    // Every process is asked for every key.
+                    let calls: Vec<_> = (0..16)
+                        .map(|_| {
+                            let (hsm, key) = (Arc::clone(&hsm), Arc::clone(&key));
+                            tokio::spawn(async move {
+                                hsm.sign(&key.reference(spec), algorithm, DIGEST).await.map(drop)
+                            })
+                        })
+                        .collect();
+                    for call in calls {
+                        assert_eq!(call.await.unwrap(), Ok(()));
+                    }
+                }
+            }
+        });
+    });
+}
+
+#[test]
 fn the_processes_see_what_others_destroy() {
     in_its_own_process("processes::the_processes_see_what_others_destroy", &["shared"], |soft| {
         run(async {
