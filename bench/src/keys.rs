@@ -117,7 +117,7 @@ pub async fn measure_certificates(arguments: &Arguments, server: &Server, report
     let body = Bytes::from(policy.to_string());
     let turns: Vec<[Ready; 2]> = (0..arguments.connections)
         .map(|name| {
-            let path = format!("/certificates/made{name}");
+            let path = format!("/certificates/certified{name}");
             [
                 post(&host, &format!("{path}/create"), &token, body.clone()),
                 load::get(&host, &format!("{path}/pending?api-version=7.4"), Some(&token)),
