@@ -7,7 +7,7 @@
 
 pub mod entry;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 pub use entry::{Entry, Outcome, Phase, Subject};
@@ -48,7 +48,8 @@ impl Intent {
 /// Writes entries and keeps account of announcements without an outcome.
 pub struct Trail {
     log: Arc<dyn Log>,
-    open: Mutex<BTreeSet<Position>>,
+    /// How many announcements hold each position, or one before theirs while it is not known yet.
+    open: Mutex<BTreeMap<Position, usize>>,
 }
 
 impl Trail {
@@ -65,16 +66,22 @@ impl Trail {
     /// Announces a change; durable when it returns.
     pub async fn announce(&self, mut entry: Entry) -> Result<Intent, Fault> {
         entry.phase = Phase::Intent;
-        let position = self.log.append(entry.encode()).await?;
-        self.open().insert(position);
-        Ok(Intent { position, entry })
+        // INVARIANT: from before it can be in the log, so that nobody settles past it while we do not know where it is.
+        let before = Position(self.log.len());
+        self.hold(before);
+        let appended = self.log.append(entry.encode()).await;
+        if let Ok(position) = appended {
+            self.hold(position);
+        }
+        self.release(before);
+        Ok(Intent { position: appended?, entry })
     }
 
     /// Appends the outcome of a change. It is not waited for: the store knows whether the change happened.
     pub fn conclude(&self, intent: Intent, outcome: Outcome, now: Timestamp) -> Result<(), Fault> {
         let Intent { position, entry } = intent;
         self.log.append_later(entry.concluded(position, outcome, now).encode())?;
-        self.open().remove(&position);
+        self.release(position);
         Ok(())
     }
 
@@ -82,7 +89,7 @@ impl Trail {
     pub async fn settle(&self, store: &dyn Store) -> Result<(), Fault> {
         // The length is read first: an intent appended later has a higher position.
         let end = Position(self.log.len());
-        let before = self.open().first().copied().map_or(end, |first| first.min(end));
+        let before = self.open().keys().next().map_or(end, |first| (*first).min(end));
         // An outcome leaves `open` when it is queued; it must be durable before the store forgets what it says.
         self.log.flush().await?;
         store.settle(before).await?;
@@ -96,7 +103,7 @@ impl Trail {
     pub async fn recover(&self, store: &dyn Store, now: Timestamp) -> Result<usize, Fault> {
         let settled = store.settled().await?;
         let happened: BTreeSet<Position> = store.announced_since(settled).await?.into_iter().collect();
-        let mut open = std::collections::BTreeMap::new();
+        let mut open = BTreeMap::new();
         let mut from = settled;
         loop {
             let entries = self.log.read(from, RECOVERY_PAGE).await?;
@@ -151,7 +158,21 @@ impl Trail {
         self.log.is_empty()
     }
 
-    fn open(&self) -> std::sync::MutexGuard<'_, BTreeSet<Position>> {
+    fn hold(&self, position: Position) {
+        *self.open().entry(position).or_default() += 1;
+    }
+
+    fn release(&self, position: Position) {
+        let mut open = self.open();
+        if let Some(held) = open.get_mut(&position) {
+            *held -= 1;
+            if *held == 0 {
+                open.remove(&position);
+            }
+        }
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, BTreeMap<Position, usize>> {
         self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
