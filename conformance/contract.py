@@ -59,12 +59,19 @@ class Contract:
             for name in self.read[file]["definitions"]:
                 self.definitions[f"{file}.{name}"] = self.closed(file, name)
         self.apply_additions()
+        # Operations that 7.4 does not have, by where they stand in the additions.
+        self.later = {}
         self.operations = [
             (method.upper(), template, pattern(template), operation["responses"], file)
             for file in DESCRIPTIONS
             for template, methods in self.read[file]["paths"].items()
             for method, operation in methods.items()
         ]
+        for index, addition in enumerate(self.additions.get("operation", ())):
+            method, template = addition["operation"].split(" ", 1)
+            like = next(each for each in self.operations if f"{each[0]} {each[1]}" == addition["like"])
+            self.operations.append((method, template, pattern(template), like[3], like[4]))
+            self.later[addition["operation"]] = index
         # A word that is written in the path goes before a name that may be anything.
         self.operations.sort(key=lambda each: each[1].count("{"))
         self.validators = {}
@@ -130,6 +137,8 @@ class Contract:
             return None, [f"{method} {path} is no operation"]
         template, responses, file = found
         name = f"{method} {template}"
+        if name in self.later:
+            self.used["operation", self.later[name]] += 1
         documented = responses.get(str(status)) or (responses["default"] if status >= 400 else None)
         for index, addition in enumerate(self.additions.get("status", ())):
             if documented is None and (addition["operation"], addition["status"]) == (name, status):
