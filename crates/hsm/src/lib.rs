@@ -8,6 +8,7 @@ pub mod breaker;
 pub mod limits;
 pub mod pkcs11;
 pub mod pool;
+mod recent;
 pub mod software;
 mod words;
 mod wrapped;

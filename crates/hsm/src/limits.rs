@@ -24,6 +24,10 @@ pub const HANDLES_MAX: usize = 4_096;
 pub const PIN_BYTES_MAX: u64 = 256;
 /// Pre-generated keys of one kind.
 pub const POOL_KEYS_MAX: usize = 64;
+/// How long a software key that was read is remembered, counted from its reading.
+pub const RECENT_KEY_LIFE: Duration = Duration::from_secs(5);
+/// Software keys that are remembered at a time, some kilobytes each.
+pub const RECENT_KEYS_MAX: usize = 256;
 /// Bytes of one frame to or from the process of a module: far more than any request that gets here.
 pub const FRAME_BYTES_MAX: usize = 256 * 1024;
 /// How long a caller waits beyond the deadline for the process of a module to be ended.

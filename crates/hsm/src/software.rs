@@ -1,7 +1,7 @@
 //! The port in software: keys of [`vouchsafe_crypto::keys`], kept by the store as sealed bytes.
 //!
 //! What takes milliseconds (everything with RSA) runs on the runtime's threads for blocking work, a bounded number at
-//! a time; what takes microseconds runs where it is. Nothing is remembered between two calls.
+//! a time; what takes microseconds runs where it is. A key that was read is remembered for a few seconds.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use vouchsafe_domain::ports::hsm::{ByokBlob, HeldKey, Hsm, HsmError, KeyRef};
 use zeroize::Zeroizing;
 
 use crate::pool::KeyPool;
+use crate::recent::RecentKeys;
 use crate::words::{misuse, refused_import};
 use crate::wrapped;
 
@@ -26,12 +27,13 @@ use crate::wrapped;
 pub struct SoftwareKeys {
     pool: Arc<KeyPool>,
     cores: Arc<Semaphore>,
+    recent: Arc<RecentKeys>,
 }
 
 impl SoftwareKeys {
     /// Computes on at most `cores` threads at a time, and takes RSA keys from `pool` as long as it has some.
     pub fn new(pool: Arc<KeyPool>, cores: NonZeroUsize) -> Self {
-        Self { pool, cores: Arc::new(Semaphore::new(cores.get())) }
+        Self { pool, cores: Arc::new(Semaphore::new(cores.get())), recent: Arc::default() }
     }
 
     /// Runs what takes long, once a thread is free.
@@ -59,16 +61,16 @@ impl SoftwareKeys {
     ) -> Result<T, HsmError> {
         let spec = key.spec;
         if spec.family() != KeyFamily::Rsa {
-            return work(&open(spec, key.material)?);
+            return work(open(&self.recent, key)?.as_ref());
         }
-        let material = copy(key.material);
-        self.compute(move || work(&open(spec, &material)?)).await
+        let (material, recent) = (copy(key.material), Arc::clone(&self.recent));
+        self.compute(move || work(open(&recent, &KeyRef { spec, material: &material })?.as_ref())).await
     }
 }
 
 /// What was stored as a key of another kind is not this key.
-fn open(spec: KeySpec, material: &SecretBytes) -> Result<PrivateKey, HsmError> {
-    PrivateKey::from_material(spec, material).map_err(|_| HsmError::Mismatch)
+fn open(recent: &RecentKeys, key: &KeyRef<'_>) -> Result<Arc<PrivateKey>, HsmError> {
+    recent.read(key.spec, key.material).map_err(|_| HsmError::Mismatch)
 }
 
 fn copy(secret: &SecretBytes) -> SecretBytes {
@@ -152,7 +154,7 @@ impl Hsm for SoftwareKeys {
         if !algorithm.fits(key.spec) || !algorithm.is_symmetric() {
             return Err(HsmError::Refused("a signature of this key is verified with its public key"));
         }
-        open(key.spec, key.material)?.verify(algorithm, digest, signature).map_err(misuse)
+        open(&self.recent, key)?.verify(algorithm, digest, signature).map_err(misuse)
     }
 
     async fn encrypt(
@@ -166,7 +168,7 @@ impl Hsm for SoftwareKeys {
         if key.spec.family() != KeyFamily::Oct {
             return Err(HsmError::Refused("what is meant for this key is encrypted with its public key"));
         }
-        open(key.spec, key.material)?.encrypt(algorithm, plaintext, iv, aad).map_err(misuse)
+        open(&self.recent, key)?.encrypt(algorithm, plaintext, iv, aad).map_err(misuse)
     }
 
     async fn decrypt(

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use data_encoding::BASE64URL_NOPAD;
 use http::{Method, StatusCode};
@@ -201,8 +202,17 @@ async fn the_numbers_of_a_known_key_are_not_in_the_servers_memory_once_it_was_us
         the_module_has_them(&needles, server.pid());
     }
     go_on(&server).await;
-    let (found, bytes) = needles.in_process(server.pid()).unwrap();
-    at_rest(whole(found, bytes, "memory, after others' requests"));
+    // A key that was read is remembered for seconds; the search is repeated until they are over (A11 gives it a minute).
+    let patience = Instant::now() + Duration::from_secs(60);
+    loop {
+        let (found, bytes) = needles.in_process(server.pid()).unwrap();
+        let left = left(&whole(found, bytes, "memory, after others' requests"));
+        if left.is_empty() {
+            break;
+        }
+        assert!(Instant::now() < patience, "numbers of keys at rest are in memory: {left:#?}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
     // Only what the process made itself: its program is on the disk for everybody.
     let pid = server.pid().to_string();
     std::fs::write(format!("/proc/{pid}/coredump_filter"), "0x3").unwrap();
@@ -210,7 +220,8 @@ async fn the_numbers_of_a_known_key_are_not_in_the_servers_memory_once_it_was_us
     match Command::new("gcore").arg("-o").arg(&core).arg(&pid).output() {
         Ok(made) if made.status.success() => {
             let (found, bytes) = needles.in_file(&installation.scratch().join(format!("core.{pid}")));
-            at_rest(whole(found, bytes, "a core image"));
+            let left = left(&whole(found, bytes, "a core image"));
+            assert!(left.is_empty(), "numbers of keys at rest are in a core image: {left:#?}");
         }
         _ => println!("no core image was made: there is no gcore; its memory was searched"),
     }
@@ -232,9 +243,8 @@ fn the_module_has_them(needles: &Needles, server: u32) {
     println!("in the processes of the module: {found:#?}");
 }
 
-/// Nothing may be found of keys that rest.
-fn at_rest(found: Vec<String>) {
+/// What was found and may not be, once keys rest.
+fn left(found: &[String]) -> Vec<String> {
     let ours = |found: &&String| !found.starts_with("the control") && !found.starts_with(NOT_PROMISED);
-    let leaked: Vec<_> = found.iter().filter(ours).collect();
-    assert!(leaked.is_empty(), "numbers of keys at rest are in memory: {leaked:#?}");
+    found.iter().filter(ours).cloned().collect()
 }
