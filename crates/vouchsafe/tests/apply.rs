@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::process::ExitStatus;
 
+use data_encoding::BASE64;
 use vouchsafe_testkit::running::{Installation, RunningServer};
 
 /// A server and the commands that are typed beside it.
@@ -67,6 +68,16 @@ async fn a_document_is_made_so_once_and_then_left_alone() {
         let (_, said, complained) = desk.apply(&WORLD.replace(from, to), &[]);
         assert!(said.contains("of 9 changed"), "{said}{complained}");
         assert!(said.lines().filter(|line| line.contains("updated")).count() >= 1, "{said}{complained}");
+    }
+    // As Microsoft Azure Attestation publishes its keys: by certificates alone.
+    let service = rcgen::generate_simple_self_signed(["attest.example".to_owned()]).unwrap();
+    let service = BASE64.encode(service.cert.der());
+    let certified = format!(
+        "attestation_issuers:\n  - issuer: https://attest.example\n    keys: {{ keys: [ {{ kid: one, kty: EC, x5c: [ '{service}' ] }} ] }}\n"
+    );
+    for expected in ["1 of 1 changed", "0 of 1 changed"] {
+        let (_, said, complained) = desk.apply(&certified, &[]);
+        assert!(said.contains(expected), "{said}{complained}");
     }
     // An empty set takes the trust away, and is said on purpose.
     let none = "attestation_issuers:\n  - { issuer: 'https://attest.example', keys: { keys: [] } }\n";

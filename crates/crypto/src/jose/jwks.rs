@@ -1,10 +1,12 @@
 //! Key sets as issuers publish them (RFC 7517 §5).
 
+use data_encoding::BASE64;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::json::parse_object;
 use super::{Algorithm, Jwk, KeyKind, PublicKey, TOKEN_DEPTH_MAX};
+use crate::x509::Certificate;
 
 /// The longest key set that is looked at.
 const SET_BYTES_MAX: usize = 256 * 1024;
@@ -40,6 +42,23 @@ impl JwkSet {
     /// Keys that we have no use for - of other kinds, for encryption, without a name - are passed over, because
     /// issuers publish such keys next to the others. Two usable keys of one name make the whole set ambiguous.
     pub fn parse(set: &[u8]) -> Result<Self, JwkSetRefused> {
+        Self::parse_by(set, |jwk| PublicKey::from_members(jwk).ok())
+    }
+
+    /// Reads a set whose keys may say their numbers by a certificate alone (`x5c`, RFC 7517 §4.7), as Microsoft Azure
+    /// Attestation publishes them. The certificate is a form of the key and no more: it is trusted because of where the
+    /// set came from, and neither its dates nor its chain are looked at. Numbers that are there are taken as they are.
+    pub fn parse_with_certificates(set: &[u8]) -> Result<Self, JwkSetRefused> {
+        Self::parse_by(set, |jwk| {
+            let has_numbers = ["n", "e", "x", "y"].iter().any(|number| jwk.contains_key(*number));
+            if has_numbers { PublicKey::from_members(jwk).ok() } else { certified(jwk) }
+        })
+    }
+
+    fn parse_by(
+        set: &[u8],
+        read: impl Fn(&Map<String, Value>) -> Option<PublicKey>,
+    ) -> Result<Self, JwkSetRefused> {
         if set.len() > SET_BYTES_MAX {
             return Err(JwkSetRefused::Malformed);
         }
@@ -48,7 +67,7 @@ impl JwkSet {
         let mut parsed = Self::new();
         for jwk in keys {
             let jwk = jwk.as_object().ok_or(JwkSetRefused::Malformed)?;
-            if let Some((kid, key, algorithm)) = usable(jwk)
+            if let Some((kid, key, algorithm)) = usable(jwk, &read)
                 && !parsed.insert(kid, key, algorithm)
             {
                 return Err(JwkSetRefused::Ambiguous);
@@ -73,7 +92,19 @@ impl JwkSet {
     }
 }
 
-fn usable(jwk: &Map<String, Value>) -> Option<(&str, PublicKey, Algorithm)> {
+/// The key of the first certificate, if it is of the kind that is said.
+fn certified(jwk: &Map<String, Value>) -> Option<PublicKey> {
+    let first = jwk.get("x5c")?.as_array()?.first()?.as_str()?;
+    // RFC 7517 §4.7 wants base64 here, not base64url.
+    let key = Certificate::from_der(&BASE64.decode(first.as_bytes()).ok()?).ok()?.public_key().clone();
+    let said = jwk.get("kty")?.as_str()?;
+    (said == if key.kind() == KeyKind::P256 { "EC" } else { "RSA" }).then_some(key)
+}
+
+fn usable<'a>(
+    jwk: &'a Map<String, Value>,
+    read: &impl Fn(&Map<String, Value>) -> Option<PublicKey>,
+) -> Option<(&'a str, PublicKey, Algorithm)> {
     let kid = jwk.get("kid")?.as_str()?;
     if jwk.get("use").is_some_and(|usage| usage != "sig") {
         return None;
@@ -83,7 +114,7 @@ fn usable(jwk: &Map<String, Value>) -> Option<(&str, PublicKey, Algorithm)> {
     {
         return None;
     }
-    let key = PublicKey::from_members(jwk).ok()?;
+    let key = read(jwk)?;
     let algorithm = match jwk.get("alg") {
         Some(name) => Algorithm::parse(name.as_str()?)?,
         // Entra's sets name no algorithm; these are the ones they are used with.

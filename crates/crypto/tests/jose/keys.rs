@@ -210,3 +210,48 @@ fn keys_without_use_are_passed_over_and_ambiguous_ones_are_not() {
     }
     assert!(parse(&[]).expect("an empty key set").is_empty());
 }
+
+#[test]
+fn a_key_may_be_said_by_its_certificate_where_that_is_asked_for() {
+    let pair = KeyPair::generate().expect("a P-256 key");
+    let certificate = rcgen::CertificateParams::new(vec!["attest.example".to_owned()])
+        .and_then(|parameters| parameters.self_signed(&pair))
+        .expect("a certificate");
+    let certified = PublicKey::from_spki_der(&pair.subject_public_key_info()).expect("its key");
+    let x5c = |der: &[u8]| json!([BASE64.encode(der)]);
+    let parse = |jwk: &Value| {
+        let set = json!({ "keys": [jwk] }).to_string();
+        JwkSet::parse_with_certificates(set.as_bytes()).expect("a key set")
+    };
+    let alone = json!({"kid": "1", "kty": "EC", "x5c": x5c(certificate.der())});
+    assert!(
+        parse(&alone)
+            .find("1")
+            .is_some_and(|(key, algorithm)| { *key == certified && algorithm == Algorithm::Es256 })
+    );
+    let strict = JwkSet::parse(json!({ "keys": [alone] }).to_string().as_bytes()).expect("a key set");
+    assert!(strict.is_empty(), "nobody else says keys like this");
+
+    let mut both = jwk(P256.public());
+    both.as_object_mut()
+        .expect("object")
+        .extend([("kid".to_owned(), json!("1")), ("x5c".to_owned(), x5c(certificate.der()))]);
+    assert!(
+        parse(&both).find("1").is_some_and(|(key, _)| key == P256.public()),
+        "numbers are taken as they are"
+    );
+    both["x"] = json!("AAAA");
+    assert!(parse(&both).is_empty(), "a certificate does not make up for wrong numbers");
+
+    for wrong in [
+        json!({"kid": "1", "kty": "RSA", "x5c": x5c(certificate.der())}),
+        json!({"kid": "1", "x5c": x5c(certificate.der())}),
+        json!({"kid": "1", "kty": "EC", "x5c": []}),
+        json!({"kid": "1", "kty": "EC", "x5c": x5c(&certificate.der()[1..])}),
+        json!({"kid": "1", "kty": "EC", "x5c": [base64url::encode(certificate.der())]}),
+        json!({"kid": "1", "kty": "EC", "x5c": BASE64.encode(certificate.der())}),
+        json!({"kid": "1", "kty": "EC", "use": "enc", "x5c": x5c(certificate.der())}),
+    ] {
+        assert!(parse(&wrong).is_empty(), "{wrong}");
+    }
+}

@@ -271,12 +271,13 @@ impl Applying<'_> {
         let tenant = self.in_tenant(wanted.tenant.as_deref())?;
         let invalid = |problem: &str| Error::Invalid(format!("the issuer's keys: {problem}"));
         let keys = serde_json::to_vec(&wanted.keys).map_err(|_| invalid("they are not JSON"))?;
-        let keys = JwkSet::parse(&keys).map_err(|error| invalid(&error.to_string()))?;
+        let keys = JwkSet::parse_with_certificates(&keys).map_err(|error| invalid(&error.to_string()))?;
         // An empty list is said on purpose; a list of which nothing can be used is a mistake.
         let said = wanted.keys.get("keys").and_then(|keys| keys.as_array()).map_or(0, Vec::len);
         if keys.len() != said {
             return Err(invalid(
-                "each must have a `kid` and be for signatures: RSA with `n` and `e`, or P-256 with `x` and `y`",
+                "each must have a `kid` and be for signatures: RSA with `n` and `e`, P-256 with `x` and `y`, or \
+                 either with a certificate in `x5c`",
             ));
         }
         let issuer = AttestationIssuer::new(&wanted.issuer, keys)?;
