@@ -18,6 +18,8 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::processor;
+
 /// What a request carries.
 pub type Body = Full<Bytes>;
 
@@ -48,17 +50,27 @@ impl Tls {
 pub struct Target {
     address: (&'static str, u16),
     tls: Option<(Tls, ServerName<'static>)>,
+    process: Option<u32>,
 }
 
 impl Target {
     /// A TLS server on this machine that is called `name`.
     pub fn tls(name: &str, port: u16, tls: Tls) -> Result<Self> {
-        Ok(Self { address: ("127.0.0.1", port), tls: Some((tls, ServerName::try_from(name.to_owned())?)) })
+        Ok(Self {
+            address: ("127.0.0.1", port),
+            tls: Some((tls, ServerName::try_from(name.to_owned())?)),
+            process: None,
+        })
     }
 
     /// A server on this machine without TLS, as metadata endpoints are.
     pub fn plain(port: u16) -> Self {
-        Self { address: ("127.0.0.1", port), tls: None }
+        Self { address: ("127.0.0.1", port), tls: None, process: None }
+    }
+
+    /// The process that serves it, whose processor time is measured, too.
+    pub fn served_by(self, process: u32) -> Self {
+        Self { process: Some(process), ..self }
     }
 }
 
@@ -80,6 +92,8 @@ pub struct Measured {
     pub p99: f64,
     pub max: f64,
     pub first_error: Option<String>,
+    /// Processor time of the server for each answer.
+    pub processor_micros: Option<f64>,
 }
 
 impl Measured {
@@ -104,6 +118,13 @@ impl Load {
         let warm = Instant::now() + self.duration.min(Duration::from_secs(1));
         let end = warm + self.duration;
         let expected = self.expected;
+        let process = self.target.process;
+        let processor = tokio::spawn(async move {
+            tokio::time::sleep_until(warm.into()).await;
+            let before = processor::time_of(process?)?;
+            tokio::time::sleep_until(end.into()).await;
+            Some(processor::time_of(process?)?.saturating_sub(before))
+        });
         let tasks: Vec<_> = connections
             .into_iter()
             .enumerate()
@@ -159,6 +180,9 @@ impl Load {
             p99: at(0.99),
             max: at(1.0),
             first_error: all.first_error,
+            processor_micros: processor
+                .await?
+                .map(|spent| spent.as_secs_f64() * 1e6 / all.micros.len().max(1) as f64),
         })
     }
 }

@@ -8,6 +8,7 @@ mod assertions;
 mod echo;
 mod keys;
 mod load;
+mod processor;
 mod report;
 mod server;
 mod token;
@@ -132,6 +133,7 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     if arguments.wants("bare TLS echo") {
         let echo = server::Echo::start(directory.path())?;
         let target = Target::tls("localhost", echo.port, Tls::trusting(&echo.certificate_file)?)?;
+        let target = target.served_by(echo.process());
         let request = load::get("localhost", "/", None);
         report.load("bare TLS echo", "", arguments.load(target).run(move |_, _| request.clone()).await?);
     }
@@ -267,6 +269,7 @@ impl Measured {
         serde_json::json!({
             "answers": self.answers, "errors": self.errors, "seconds": self.seconds,
             "p50": self.p50, "p99": self.p99, "max": self.max, "first_error": self.first_error,
+            "processor_micros": self.processor_micros,
         })
         .to_string()
     }
@@ -282,6 +285,7 @@ impl Measured {
             p99: number("p99")?,
             max: number("max")?,
             first_error: json["first_error"].as_str().map(str::to_owned),
+            processor_micros: json["processor_micros"].as_f64(),
         })
     }
 }

@@ -6,7 +6,7 @@ use crate::load::Measured;
 
 /// Rows as they come.
 pub struct Report {
-    rows: Vec<[String; 6]>,
+    rows: Vec<[String; 7]>,
     notes: Vec<String>,
 }
 
@@ -29,13 +29,15 @@ impl Report {
     pub fn load(&mut self, what: &str, aim: &str, measured: Measured) {
         let rate = measured.rate();
         let milliseconds = |micros: f64| format!("{:.2} ms", micros / 1e3);
-        eprintln!("{what}: {rate:.0}/s");
+        let processor = measured.processor_micros.map_or(String::new(), |micros| format!(", {micros:.0} µs"));
+        eprintln!("{what}: {rate:.0}/s{processor}");
         self.rows.push([
             what.to_owned(),
             format!("{rate:.0}/s"),
             milliseconds(measured.p50),
             milliseconds(measured.p99),
             milliseconds(measured.max),
+            measured.processor_micros.map_or(String::new(), |micros| format!("{micros:.0} µs")),
             aim.to_owned(),
         ]);
         if measured.errors > 0 {
@@ -50,7 +52,15 @@ impl Report {
     /// A row with one number.
     pub fn fact(&mut self, what: &str, aim: &str, value: String) {
         eprintln!("{what}: {value}");
-        self.rows.push([what.to_owned(), value, String::new(), String::new(), String::new(), aim.to_owned()]);
+        self.rows.push([
+            what.to_owned(),
+            value,
+            String::new(),
+            String::new(),
+            String::new(),
+            String::new(),
+            aim.to_owned(),
+        ]);
     }
 
     /// Something to know about a row.
@@ -60,7 +70,9 @@ impl Report {
 
     /// Prints everything.
     pub fn print(&self) {
-        println!("| what | measured | p50 | p99 | max | aim |\n|---|---:|---:|---:|---:|---|");
+        println!(
+            "| what | measured | p50 | p99 | max | processor | aim |\n|---|---:|---:|---:|---:|---:|---|"
+        );
         for row in &self.rows {
             println!("| {} |", row.join(" | "));
         }

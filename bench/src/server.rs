@@ -118,7 +118,8 @@ impl Server {
 
     fn target(&self, host: &str) -> Result<Target> {
         let (name, port) = host.rsplit_once(':').context("no port")?;
-        Target::tls(name, port.parse()?, Tls::trusting(Path::new(self.fact("ca_file")?))?)
+        let trusted = Tls::trusting(Path::new(self.fact("ca_file")?))?;
+        Ok(Target::tls(name, port.parse()?, trusted)?.served_by(self.child.id()))
     }
 
     /// Runs this program once more, as the identity that may do what is measured.
@@ -187,6 +188,11 @@ impl Echo {
         let mut echo = Self { child, port: 0, certificate_file: directory.join(echo::CERTIFICATE_FILE) };
         echo.port = line?.trim().parse().context("the echo did not start")?;
         Ok(echo)
+    }
+
+    /// Its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
     }
 }
 

@@ -130,6 +130,7 @@ pub fn sign_raw(kind: &str, seconds: u64) -> Result<Measured> {
         p99: at(0.99).context("nothing was signed")?,
         max: at(1.0).context("nothing was signed")?,
         first_error: None,
+        processor_micros: None,
     })
 }
 
