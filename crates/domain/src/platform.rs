@@ -27,6 +27,9 @@ pub struct Settings {
     pub origins: Vec<String>,
     /// The names of our own services.
     pub services: ServiceNames,
+    /// The port at which the world finds over plain HTTP what authorities publish; without one, it is found over TLS
+    /// where everything else is.
+    pub publication_port: Option<u16>,
     /// Where new resources say they are when nobody says.
     pub location: String,
 }

@@ -35,7 +35,7 @@ use crate::http::route::{Route, Table, TableError};
 use crate::http::{Handler, Parts, Readiness, Service, admin, arm, keyvault, node, oauth, operations, pki};
 use crate::jobs::Jobs;
 use crate::limits::Limits;
-use crate::listen::{AdminSocket, Doors, Drained, SocketError, answer_challenges};
+use crate::listen::{AdminSocket, Doors, Drained, SocketError, serve_plain_http};
 use crate::outside::{Acme, AcmeSettings, ChallengeAnswers, OutsideError};
 use crate::rekeying::Rekeying;
 use crate::telemetry::Telemetry;
@@ -54,6 +54,8 @@ pub struct Config {
     pub token: Option<TokenSettings>,
     /// Where to listen. Port 0 picks a free one.
     pub listen: SocketAddr,
+    /// Where to listen without TLS, if anywhere: for challenges of ACME servers, and for what authorities publish.
+    pub http: Option<PlainHttp>,
     /// The host name in our own URLs.
     pub host: String,
     /// Further names and addresses that clients may use.
@@ -72,6 +74,15 @@ pub struct Config {
     pub location: String,
     /// The bounds of the doors.
     pub limits: Limits,
+}
+
+/// Where there is no TLS.
+#[derive(Clone, Copy, Debug)]
+pub struct PlainHttp {
+    /// Where to listen. Port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// The port under which the world reaches that, if it is another.
+    pub port: Option<u16>,
 }
 
 /// The first tenant of a new deployment.
@@ -240,13 +251,19 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     tls.write_trust(&trust)?;
 
     let stop = CancellationToken::new();
-    let issuers = connect_issuers(config.acme.as_ref(), clock.clone(), stop.clone()).await?;
-    let listener = bind(config.listen).await?;
-    let tls_addr =
-        listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
+    let answers = Arc::new(ChallengeAnswers::new(clock.clone()));
+    let issuers = connect_issuers(config.acme.as_ref(), answers.clone(), clock.clone())?;
+    let (listener, tls_addr) = bind(config.listen).await?;
+    let plain = match &config.http {
+        Some(http) => Some(bind(http.listen).await?),
+        None => None,
+    };
+    let publication_port = plain
+        .as_ref()
+        .map(|(_, address)| config.http.and_then(|http| http.port).unwrap_or_else(|| address.port()));
     let admin_socket = config.admin_socket.clone().unwrap_or_else(|| config.data.join("admin/admin.sock"));
 
-    let settings = settings(&config, &names, tls_addr.port());
+    let settings = settings(&config, &names, tls_addr.port(), publication_port);
     let origin = settings.origin().to_owned();
     let backup_key = Kek::from_secret(deployment.backup_key.to_secret()).ok_or(StartError::Unfinished)?;
     let log: Arc<dyn Log> = deployment.log.clone();
@@ -304,6 +321,10 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
         clock: clock.clone(),
         entropy: entropy.clone(),
     }));
+    if let Some((listener, address)) = plain {
+        tracing::info!(%address, "plain HTTP is answered, for challenges and for what authorities publish");
+        tokio::spawn(serve_plain_http(listener, answers, service.clone(), stop.clone()));
+    }
     let doors = Doors::new(service);
     doors.open_admin(AdminSocket::bind(&admin_socket).await?);
     doors.open_tls(listener, tls.server_config());
@@ -350,23 +371,22 @@ fn key_holders(token: Option<Arc<Pkcs11Hsm>>, pool: Arc<KeyPool>) -> KeyHolders 
     KeyHolders { software: Arc::new(SoftwareKeys::new(pool, cores)), token }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+/// A listener, and where it is: port 0 picked one.
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
 }
 
-/// The certificate authorities outside that the operator named, and the listener that they look at.
-async fn connect_issuers(
+/// The certificate authorities outside that the operator named, with the table of what they will look for.
+fn connect_issuers(
     acme: Option<&AcmeSettings>,
+    answers: Arc<ChallengeAnswers>,
     clock: Arc<dyn Clock>,
-    stop: CancellationToken,
 ) -> Result<Vec<Arc<dyn CertificateIssuer>>, StartError> {
     let Some(settings) = acme else { return Ok(Vec::new()) };
-    let answers = Arc::new(ChallengeAnswers::new(clock.clone()));
-    let issuer = Acme::new(settings, answers.clone(), clock)?;
-    let listener = bind(settings.http_listen).await?;
-    tracing::info!(address = %settings.http_listen, "ACME challenges are answered");
-    tokio::spawn(answer_challenges(listener, answers, stop));
-    Ok(vec![Arc::new(issuer)])
+    Ok(vec![Arc::new(Acme::new(settings, answers, clock)?)])
 }
 
 fn host(raw: &str) -> Result<Host, StartError> {
@@ -383,7 +403,7 @@ fn names(config: &Config) -> Result<Names, StartError> {
     Ok(Names { primary, others, vault_suffix: host(&config.vault_suffix)?, capture: config.capture })
 }
 
-fn settings(config: &Config, names: &Names, port: u16) -> Settings {
+fn settings(config: &Config, names: &Names, port: u16, publication_port: Option<u16>) -> Settings {
     let own = std::iter::once(&names.primary).chain(&names.others);
     let mut origins: Vec<String> =
         own.map(|name| Origin::new(name.clone(), Some(port)).to_string()).collect();
@@ -401,7 +421,7 @@ fn settings(config: &Config, names: &Names, port: u16) -> Settings {
         origins.extend(PUBLIC_LOGIN_ALIASES.map(|name| format!("https://{name}")));
     }
     let services = ServiceNames { key_vault, resource_manager, graph };
-    Settings { origins, services, location: config.location.clone() }
+    Settings { origins, services, publication_port, location: config.location.clone() }
 }
 
 fn known_hosts(config: &Config, names: &Names) -> Vec<String> {

@@ -74,17 +74,17 @@ pub const CHALLENGE_ANSWER_LIFETIME: Duration = Duration::from_secs(3_600);
 /// The token of a challenge.
 pub const CHALLENGE_TOKEN_BYTES_MAX: usize = 128;
 
-/// Connections to the listener for challenges; more wait in the kernel's backlog.
-pub const CHALLENGE_CONNECTIONS_MAX: usize = 64;
+/// Connections to the plain listener; more wait in the kernel's backlog.
+pub const PLAIN_CONNECTIONS_MAX: usize = 256;
 
-/// How long a connection to the listener for challenges may last; it has one request.
-pub const CHALLENGE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection to the plain listener may last; it has one request.
+pub const PLAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The size of the head of a request for a challenge's answer; the least that hyper can hold to.
-pub const CHALLENGE_HEAD_BYTES_MAX: usize = 8 * 1024;
+/// The size of the head of a request to the plain listener; the least that hyper can hold to.
+pub const PLAIN_HEAD_BYTES_MAX: usize = 8 * 1024;
 
 /// The headers of such a request.
-pub const CHALLENGE_HEADERS_MAX: usize = 64;
+pub const PLAIN_HEADERS_MAX: usize = 64;
 
 /// The bounds an operator may move; the defaults suit one machine.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@
 //! where it fails. Pebble refuses one nonce in twenty and forgets everything when it stops, both on purpose.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use http::Method;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::running::Client;
+use crate::running::{Client, free_port};
 
 /// How long Pebble may take to listen before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,12 +38,6 @@ pub struct Pebble {
     dns_management: u16,
     pebble: Option<Child>,
     resolver: Child,
-}
-
-/// A port that nobody listens on.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 /// Where `cargo xtask test` puts tools: beside the profile of this very executable.

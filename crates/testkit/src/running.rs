@@ -11,6 +11,7 @@ mod token;
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,6 +24,12 @@ use vouchsafe_wire::admin::{Endpoints, Status};
 pub use client::{Answer, Client};
 pub use raw::Pieces;
 pub use token::Token;
+
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    listener.local_addr().expect("an address").port()
+}
 
 /// How long a server may take to get ready or to stop before the test fails. Far more than it needs.
 const PATIENCE: Duration = Duration::from_secs(60);

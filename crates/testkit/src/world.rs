@@ -255,6 +255,7 @@ impl InMemory {
                 resource_manager: vec![ORIGIN.to_owned(), "https://management.azure.com".to_owned()],
                 graph: vec![graph],
             },
+            publication_port: None,
             location: "local".to_owned(),
         };
         let (entropy, now) = (self.entropy.clone(), self.clock.now());

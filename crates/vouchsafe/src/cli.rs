@@ -154,15 +154,24 @@ pub struct HsmToken {
     pub pkcs11_pin_file: Option<PathBuf>,
 }
 
+/// What is found without TLS.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct PlainHttp {
+    /// Listen here without TLS, too: for challenges of ACME servers, and for the revocation lists and OCSP answers of vaults'
+    /// authorities
+    #[arg(long, value_name = "ADDRESS")]
+    pub http_listen: Option<SocketAddr>,
+    /// The port at which the world reaches that, which new certificates name; that of the address if not given
+    #[arg(long, value_name = "PORT", requires = "http_listen", value_parser = clap::value_parser!(u16).range(1..))]
+    pub http_port: Option<u16>,
+}
+
 /// Where certificates are got from by ACME.
 #[derive(Args, Clone, Debug)]
 pub struct Acme {
     /// An ACME directory that issuers of vaults may name, whose terms of service you agree to; may be repeated
-    #[arg(long, value_name = "NAME=URL", requires = "acme_http_listen")]
+    #[arg(long, value_name = "NAME=URL", requires = "http_listen")]
     pub acme_directory: Vec<DirectoryToUse>,
-    /// Where to answer http-01 challenges over plain HTTP; what the world reaches as port 80
-    #[arg(long, value_name = "ADDRESS", requires = "acme_directory")]
-    pub acme_http_listen: Option<SocketAddr>,
     /// Trust these certificates, in PEM, too when connecting to an ACME server
     #[arg(long, value_name = "FILE", requires = "acme_directory")]
     pub acme_ca: Option<PathBuf>,
@@ -363,6 +372,8 @@ pub struct Serve {
     #[command(flatten)]
     pub names: Names,
     #[command(flatten)]
+    pub http: PlainHttp,
+    #[command(flatten)]
     pub acme: Acme,
     /// Answer for Microsoft's public names too, when a proxy leads them here
     #[arg(long)]
@@ -404,6 +415,8 @@ pub struct Dev {
     pub port: u16,
     #[command(flatten)]
     pub hsm: HsmToken,
+    #[command(flatten)]
+    pub http: PlainHttp,
     #[command(flatten)]
     pub acme: Acme,
     /// A file to apply when ready

@@ -19,7 +19,7 @@ use vouchsafe_server::outside::AcmeSettings;
 use vouchsafe_store::root::RootKeySource;
 use vouchsafe_wire::admin::Endpoints;
 
-use crate::cli::{Acme, Agent, Dev, DirectoryToUse, Global, Serve};
+use crate::cli::{Acme, Agent, Dev, DirectoryToUse, Global, PlainHttp, Serve};
 use crate::client::Client;
 use crate::command::{apply, root_source};
 use crate::environment::AgentFacts;
@@ -27,15 +27,22 @@ use crate::output;
 
 /// What was said about ACME, if anything was.
 fn acme(arguments: &Acme) -> Result<Option<AcmeSettings>> {
-    let Acme { acme_directory, acme_http_listen, acme_ca, acme_allow_network } = arguments.clone();
-    let Some(http_listen) = acme_http_listen else { return Ok(None) };
+    let Acme { acme_directory, acme_ca, acme_allow_network } = arguments.clone();
+    if acme_directory.is_empty() {
+        return Ok(None);
+    }
     let mut directories = BTreeMap::new();
     for DirectoryToUse { name, url } in acme_directory {
         if directories.insert(name.clone(), url).is_some() {
             bail!("the ACME directory `{name}` is given twice");
         }
     }
-    Ok(Some(AcmeSettings { directories, roots: acme_ca, networks: acme_allow_network, http_listen }))
+    Ok(Some(AcmeSettings { directories, roots: acme_ca, networks: acme_allow_network }))
+}
+
+fn plain_http(arguments: &PlainHttp) -> Option<assemble::PlainHttp> {
+    let PlainHttp { http_listen, http_port } = *arguments;
+    http_listen.map(|listen| assemble::PlainHttp { listen, port: http_port })
 }
 
 /// `vouchsafe serve`.
@@ -46,6 +53,7 @@ pub async fn serve(arguments: &Serve) -> Result<ExitCode> {
         root_key: root_source::opening(&arguments.root_key, &arguments.data)?,
         token: root_source::token(&arguments.root_key.hsm),
         acme: acme(&arguments.acme)?,
+        http: plain_http(&arguments.http),
         listen: arguments.listen,
         host: arguments.names.host.clone(),
         also_known_as: arguments.names.also_known_as.clone(),
@@ -168,6 +176,7 @@ pub async fn dev(arguments: &Dev) -> Result<ExitCode> {
         root_key,
         token: root_source::token(&arguments.hsm),
         acme: acme(&arguments.acme)?,
+        http: plain_http(&arguments.http),
         listen: loopback(arguments.port),
         host: "localhost".to_owned(),
         also_known_as: Vec::new(),

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use vouchsafe_testkit::pebble::{Pebble, free_port};
-use vouchsafe_testkit::running::{Client, Installation, RunningServer};
+use vouchsafe_testkit::pebble::Pebble;
+use vouchsafe_testkit::running::{Client, Installation, RunningServer, free_port};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vouchsafe");
 
@@ -55,7 +55,7 @@ async fn serve(installation: &Installation, pebble: &Pebble, http_port: u16) -> 
     let arguments: [&std::ffi::OsStr; 10] = [
         "--acme-directory".as_ref(),
         directory.as_ref(),
-        "--acme-http-listen".as_ref(),
+        "--http-listen".as_ref(),
         listen.as_ref(),
         "--acme-ca".as_ref(),
         Path::new(&ca).as_os_str(),
@@ -125,10 +125,10 @@ async fn acme_without_a_listener_or_with_what_is_no_directory_does_not_start() {
         let fixed = ["serve", "--data", &data, "--listen", "127.0.0.1:0"];
         installation.run(fixed.iter().chain(more))
     };
-    let listen = ["--acme-http-listen", "127.0.0.1:0"];
+    let listen = ["--http-listen", "127.0.0.1:0"];
     for (more, why) in [
-        (vec!["--acme-directory", "le=https://ca.example/dir"], "--acme-http-listen"),
-        (listen.to_vec(), "--acme-directory"),
+        (vec!["--acme-directory", "le=https://ca.example/dir"], "--http-listen"),
+        (vec!["--http-port", "80"], "--http-listen"),
         ([&listen[..], &["--acme-directory", "le=http://ca.example/dir"]].concat(), "https"),
         ([&listen[..], &["--acme-directory", "LE=https://ca.example/dir"]].concat(), "lower-case"),
         ([&listen[..], &["--acme-directory", "https://ca.example/dir"]].concat(), "NAME=URL"),

@@ -316,4 +316,4 @@ impl<A: Send + Sync + 'static> Service<A> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use http::uri::Scheme;
 use http::{HeaderMap, Uri, header};
 
 use vouchsafe_domain::ids::VaultName;
@@ -57,6 +58,8 @@ pub struct Connection {
 pub enum Door {
     /// TCP with TLS.
     Tls,
+    /// TCP without, where only what authorities publish is found.
+    Http,
     /// The administrators' Unix socket.
     AdminSocket,
 }
@@ -66,6 +69,7 @@ impl Door {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Tls => "tls",
+            Self::Http => "http",
             Self::AdminSocket => "admin-socket",
         }
     }
@@ -199,6 +203,9 @@ pub enum BadHost {
         "this server does not answer for the requested host; check the address, or add the name to the server's names"
     )]
     Foreign,
+    /// One of ours, but not without TLS.
+    #[error("here only what certificate authorities publish is found; everything else is served over https")]
+    OnlyHttps,
     /// A name under the vault parent that no vault can have.
     #[error(
         "no vault can have this name: it must be 3 to 24 letters, digits or single hyphens directly under the vault suffix"
@@ -218,6 +225,11 @@ impl Names {
                 _ => self.by_host(host_of(uri, headers)?, uri.path()),
             },
             Door::Tls => self.by_host(host_of(uri, headers)?, uri.path()),
+            // SECURITY: whatever else is asked for here, a token or a secret came with it, or would be the answer.
+            Door::Http => match self.by_host(host_of(uri, headers)?, uri.path())? {
+                address if address.plane == Plane::Pki => Ok(address),
+                _ => Err(BadHost::OnlyHttps),
+            },
         }
     }
 
@@ -319,6 +331,12 @@ fn plane_of_path(path: &str) -> (Plane, &'static str) {
 fn host_of(uri: &Uri, headers: &HeaderMap) -> Result<Origin, BadHost> {
     let mut named =
         uri.authority().map(|authority| parse_authority(authority.as_str().as_bytes())).transpose()?;
+    // The port that a scheme has by itself may be said or not (RFC 9110 §4.2.3); OpenSSL does it in one of the two places.
+    if uri.scheme() == Some(&Scheme::HTTP)
+        && let Some(Origin { port: port @ Some(80), .. }) = &mut named
+    {
+        *port = None;
+    }
     let mut hosts = headers.get_all(header::HOST).iter();
     if let Some(host) = hosts.next() {
         let host = parse_authority(host.as_bytes())?;
@@ -498,6 +516,19 @@ mod tests {
         assert_eq!(names.address(Door::Tls, &absolute, &headers), Err(BadHost::Garbled));
         headers.append(header::HOST, HeaderValue::from_static("localhost"));
         assert_eq!(names.address(Door::Tls, &plain, &headers), Err(BadHost::Garbled));
+    }
+
+    #[test]
+    fn the_port_of_plain_http_may_be_said_or_not() {
+        let host = HeaderValue::from_static("app.vault.localhost");
+        let headers = HeaderMap::from_iter([(header::HOST, host)]);
+        let of = |uri: &str| names(false).address(Door::Http, &uri.parse().unwrap(), &headers);
+        for same in ["http://app.vault.localhost:80/pki/x", "http://app.vault.localhost/pki/x", "/pki/x"] {
+            assert_eq!(of(same).unwrap().plane, Plane::Pki, "{same}");
+        }
+        for other in ["http://app.vault.localhost:81/pki/x", "https://app.vault.localhost:80/pki/x"] {
+            assert_eq!(of(other), Err(BadHost::Garbled), "{other}");
+        }
     }
 
     #[test]

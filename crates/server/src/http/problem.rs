@@ -314,7 +314,7 @@ impl Fault {
         let usual = |class, message: String| Problem::usual(dialect, class, message);
         match self {
             Self::Host(BadHost::Absent | BadHost::Garbled) => usual(Class::Invalid, self.host_message()),
-            Self::Host(BadHost::Foreign | BadHost::VaultName) => {
+            Self::Host(BadHost::Foreign | BadHost::OnlyHttps | BadHost::VaultName) => {
                 usual(Class::Misdirected, self.host_message())
             }
             Self::Uri(error @ BadUri::PathTooLong) => usual(Class::AddressTooLong, error.to_string()),

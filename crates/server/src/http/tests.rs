@@ -46,7 +46,7 @@ async fn said(_: Arc<()>, mut request: Request) -> Result<Reply, Problem> {
     Ok(Reply::json(Success::Ok, &seen))
 }
 
-fn service(limits: Limits) -> Arc<Service<()>> {
+pub fn service(limits: Limits) -> Arc<Service<()>> {
     let table = Table::new([
         route(Plane::KeyVault, Method::GET, "/secrets/{name}/{version?}", Guard::None, |a, r| {
             answer(said(a, r))

@@ -5,7 +5,7 @@
 //! told, then nothing new is accepted, then what is in flight may finish.
 
 mod admin;
-mod challenges;
+mod plain;
 mod watch;
 
 use std::future::poll_fn;
@@ -32,7 +32,7 @@ use crate::telemetry::ConnectionRefused;
 use watch::{Verdict, Watch, Watched};
 
 pub use admin::{AdminSocket, SocketError};
-pub use challenges::answer_challenges;
+pub use plain::serve_plain_http;
 
 /// How long a listener rests when the system cannot give it a connection, as when files have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -7,7 +7,7 @@ pub mod acme;
 pub mod egress;
 pub mod network;
 
-pub use acme::{Acme, AcmeSettings, ChallengeAnswers};
+pub use acme::{Acme, AcmeSettings, CHALLENGES, ChallengeAnswers};
 pub use egress::{Egress, EgressError};
 pub use network::Network;
 

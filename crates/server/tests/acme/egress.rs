@@ -162,7 +162,6 @@ async fn registered(manner: Manner) -> (Result<(), IssuerError>, Hostile) {
         directories: [("bad".to_owned(), format!("https://localhost:{}/dir", server.port))].into(),
         roots: Some(server.ca()),
         networks: loopback(),
-        http_listen: (Ipv4Addr::LOCALHOST, 0).into(),
     };
     let clock = Arc::new(SteeredClock::at(1_800_000_000_000));
     let acme = Acme::new(&settings, Arc::new(ChallengeAnswers::new(clock.clone())), clock.clone()).unwrap();

@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test where they stand")]
 
 mod egress;
+#[path = "../support/mod.rs"]
+mod support;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ use vouchsafe_domain::vault::certificate::{
     CertificateToCreate, CertificateVersion, IssuerChoice, IssuerName, IssuerPatch, LifetimeAction,
     LifetimeActionType, PendingCertificate, PendingStatus, PolicyPatch, Provider, Trigger,
 };
-use vouchsafe_server::listen::answer_challenges;
+use vouchsafe_server::listen::serve_plain_http;
 use vouchsafe_server::outside::{Acme, AcmeSettings, ChallengeAnswers};
 use vouchsafe_testkit::pebble::{BLOCKED, KEY_ID, MAC_KEY, Pebble};
 use vouchsafe_testkit::world::{InMemory, Opened};
@@ -38,6 +40,7 @@ struct House {
     vault: VaultName,
     pebble: Pebble,
     settings: AcmeSettings,
+    http_listen: SocketAddr,
     listening: Option<DropGuard>,
 }
 
@@ -51,13 +54,13 @@ impl House {
             directories: [("pebble".to_owned(), pebble.url())].into(),
             roots: Some(pebble.ca()),
             networks: vec!["127.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()],
-            http_listen,
         };
         let memory = InMemory::found(seed).await;
         let opened = memory.open().await;
         let vault = opened.put_vault(memory.home, "app", &VaultToPut::default()).await.name.clone();
         let caller = opened.administrator(memory.home);
-        let mut house = Self { memory, opened, caller, vault, pebble, settings, listening: None };
+        let mut house =
+            Self { memory, opened, caller, vault, pebble, settings, http_listen, listening: None };
         house.restart(reserved).await;
         Some(house)
     }
@@ -73,7 +76,8 @@ impl House {
         let platform = Arc::into_inner(platform).unwrap().with_certificate_issuers(vec![Arc::new(issuer)]);
         self.opened = Opened { platform: Arc::new(platform), store, clock, entropy };
         let stop = CancellationToken::new();
-        tokio::spawn(answer_challenges(listener, answers, stop.clone()));
+        let service = support::service_over(&self.memory, &self.opened);
+        tokio::spawn(serve_plain_http(listener, answers, service, stop.clone()));
         self.listening = Some(stop.drop_guard());
     }
 
@@ -254,7 +258,7 @@ async fn a_process_that_ended_after_the_order_was_submitted_goes_on_with_that_or
     drop(house.listening.take());
     let again = loop {
         // The old listener is let go of when its task has heard of it.
-        match TcpListener::bind(house.settings.http_listen).await {
+        match TcpListener::bind(house.http_listen).await {
             Ok(listener) => break listener,
             Err(_) => tokio::task::yield_now().await,
         }

@@ -38,7 +38,7 @@ pub struct InProcess {
     /// The platform.
     pub opened: Opened,
     /// The server.
-    pub service: Service<App>,
+    pub service: Arc<Service<App>>,
 }
 
 struct NoFacts;
@@ -137,50 +137,7 @@ impl InProcess {
     /// A server over what there is in memory.
     pub async fn over(memory: InMemory) -> Self {
         let opened = memory.open().await;
-        let (telemetry, readiness) = (Arc::new(Telemetry::new("0", |_| {})), Arc::new(Readiness::default()));
-        let endpoints = Endpoints {
-            authority: ORIGIN.to_owned(),
-            tenant: memory.home.to_string(),
-            arm: ORIGIN.to_owned(),
-            graph: format!("{ORIGIN}/graph"),
-            vault_suffix: KEY_VAULT.trim_start_matches("https://").to_owned(),
-            imds: None,
-            proxy: None,
-            ca_file: String::new(),
-            ca_bundle: String::new(),
-            admin_socket: String::new(),
-            data: String::new(),
-        };
-        let host = |raw| Host::parse(raw).expect("a host");
-        let names = Names {
-            primary: host("localhost"),
-            others: vec![host("127.0.0.1")],
-            vault_suffix: host("vault.localhost"),
-            capture: false,
-        };
-        let app = Arc::new(App {
-            platform: opened.platform.clone(),
-            log: Arc::new(NoFacts),
-            clock: opened.clock.clone(),
-            telemetry: telemetry.clone(),
-            readiness: readiness.clone(),
-            endpoints,
-            names: names.clone(),
-            started_at: String::new(),
-            rekeying: None,
-        });
-        let service = Service::new(Parts {
-            app,
-            table: Table::new(routes()).expect("a table"),
-            names,
-            before_route: Some(before_route),
-            before_handler: Some(before_handler),
-            limits: Limits::default(),
-            telemetry,
-            readiness,
-            clock: opened.clock.clone(),
-            entropy: opened.entropy.clone(),
-        });
+        let service = service_over(&memory, &opened);
         Self { memory, opened, service }
     }
 
@@ -212,4 +169,52 @@ impl InProcess {
             _ => None,
         }
     }
+}
+
+/// The server over a platform that was opened.
+pub fn service_over(memory: &InMemory, opened: &Opened) -> Arc<Service<App>> {
+    let (telemetry, readiness) = (Arc::new(Telemetry::new("0", |_| {})), Arc::new(Readiness::default()));
+    let endpoints = Endpoints {
+        authority: ORIGIN.to_owned(),
+        tenant: memory.home.to_string(),
+        arm: ORIGIN.to_owned(),
+        graph: format!("{ORIGIN}/graph"),
+        vault_suffix: KEY_VAULT.trim_start_matches("https://").to_owned(),
+        imds: None,
+        proxy: None,
+        ca_file: String::new(),
+        ca_bundle: String::new(),
+        admin_socket: String::new(),
+        data: String::new(),
+    };
+    let host = |raw| Host::parse(raw).expect("a host");
+    let names = Names {
+        primary: host("localhost"),
+        others: vec![host("127.0.0.1")],
+        vault_suffix: host("vault.localhost"),
+        capture: false,
+    };
+    let app = Arc::new(App {
+        platform: opened.platform.clone(),
+        log: Arc::new(NoFacts),
+        clock: opened.clock.clone(),
+        telemetry: telemetry.clone(),
+        readiness: readiness.clone(),
+        endpoints,
+        names: names.clone(),
+        started_at: String::new(),
+        rekeying: None,
+    });
+    Arc::new(Service::new(Parts {
+        app,
+        table: Table::new(routes()).expect("a table"),
+        names,
+        before_route: Some(before_route),
+        before_handler: Some(before_handler),
+        limits: Limits::default(),
+        telemetry,
+        readiness,
+        clock: opened.clock.clone(),
+        entropy: opened.entropy.clone(),
+    }))
 }

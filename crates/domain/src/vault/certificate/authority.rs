@@ -332,10 +332,18 @@ impl Platform {
     }
 
     /// Where an authority's lists and answers are: on its vault's host, at `/pki/{id}`.
+    ///
+    /// Over plain HTTP, if there is any: who is about to judge a certificate shall not have to judge another first
+    /// (RFC 5280 §8), and many verifiers follow no other addresses. What is found there is signed.
     pub fn authority_url(&self, vault: &Vault, id: AuthorityId) -> String {
-        let names = &self.settings().services.key_vault;
-        let suffix = names.first().map_or("", |name| name.trim_start_matches("https://"));
-        format!("https://{}.{suffix}/pki/{id}", vault.name.canonical())
+        let (names, vault) = (&self.settings().services.key_vault, vault.name.canonical());
+        let parent = names.first().map_or("", |name| name.trim_start_matches("https://"));
+        let host = parent.split_once(':').map_or(parent, |(host, _)| host);
+        match self.settings().publication_port {
+            None => format!("https://{vault}.{parent}/pki/{id}"),
+            Some(80) => format!("http://{vault}.{host}/pki/{id}"),
+            Some(port) => format!("http://{vault}.{host}:{port}/pki/{id}"),
+        }
     }
 
     fn serial(&self) -> Serial {

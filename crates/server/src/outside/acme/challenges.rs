@@ -11,6 +11,9 @@ use vouchsafe_domain::time::Timestamp;
 
 use crate::limits;
 
+/// Where answers to challenges are looked for (RFC 8555 §8.3).
+pub const CHALLENGES: &str = "/.well-known/acme-challenge/";
+
 /// The table of answers; bounded in number, size and time.
 pub struct ChallengeAnswers {
     published: Mutex<HashMap<String, Published>>,
@@ -52,7 +55,7 @@ impl ChallengeAnswers {
 
     /// The answer to what was asked for, if it is a token that is being waited for.
     pub fn answer(&self, path: &str) -> Option<String> {
-        let token = path.strip_prefix("/.well-known/acme-challenge/").filter(|token| is_token(token))?;
+        let token = path.strip_prefix(CHALLENGES).filter(|token| is_token(token))?;
         let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         let found = published.get(token).filter(|one| one.until > self.clock.now());
         found.map(|one| one.answer.clone())

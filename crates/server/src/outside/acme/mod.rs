@@ -9,7 +9,6 @@ mod challenges;
 mod http;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,7 +32,7 @@ use crate::limits;
 use account::Chosen;
 use http::{Heard, Http};
 
-pub use challenges::ChallengeAnswers;
+pub use challenges::{CHALLENGES, ChallengeAnswers};
 
 /// What an operator says about ACME.
 #[derive(Clone, Debug)]
@@ -44,8 +43,6 @@ pub struct AcmeSettings {
     pub roots: Option<PathBuf>,
     /// Networks that are not public and may be connected to all the same.
     pub networks: Vec<Network>,
-    /// Where challenges are answered, over plain HTTP.
-    pub http_listen: SocketAddr,
 }
 
 /// The issuer of provider `Acme`.

@@ -1,5 +1,7 @@
-//! The plain listener where an ACME server sees that a name is ours (RFC 8555 §8.3). It knows answers to challenges and
-//! nothing else of the server: no route, no vault, no identity is reached through it.
+//! The plain listener, for the two things that are of no use behind TLS: there an ACME server sees that a name is ours
+//! (RFC 8555 §8.3), and there is what certificate authorities publish, which those need who are about to judge a
+//! certificate (RFC 5280 §8, §4.2.1.13). Both are public, and the second is signed. Nothing else is reached through it:
+//! no token is asked for, and none is looked at, where everybody on the way could read it.
 //!
 //! A connection has one request, a small head and a few seconds; there are few connections at once.
 
@@ -17,24 +19,26 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::ACCEPT_PAUSE;
-use crate::http::reply;
+use crate::http::plane::{Connection, Door};
+use crate::http::{Service, reply};
 use crate::limits;
-use crate::outside::ChallengeAnswers;
+use crate::outside::{CHALLENGES, ChallengeAnswers};
 
-/// Answers challenges until `stop`.
-pub async fn answer_challenges(
+/// Answers challenges, and of `service` what may be known without TLS, until `stop`.
+pub async fn serve_plain_http<A: Send + Sync + 'static>(
     listener: TcpListener,
     answers: Arc<ChallengeAnswers>,
+    service: Arc<Service<A>>,
     stop: CancellationToken,
 ) {
-    let slots = Arc::new(Semaphore::new(limits::CHALLENGE_CONNECTIONS_MAX));
+    let slots = Arc::new(Semaphore::new(limits::PLAIN_CONNECTIONS_MAX));
     loop {
         let accepted = async {
             let permit = slots.clone().acquire_owned().await.ok()?;
             match listener.accept().await {
-                Ok((stream, _)) => Some((stream, permit)),
+                Ok((stream, remote)) => Some((stream, remote, permit)),
                 Err(error) => {
-                    tracing::warn!(%error, "a connection for a challenge could not be accepted");
+                    tracing::warn!(%error, "a plain connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     None
                 }
@@ -45,33 +49,41 @@ pub async fn answer_challenges(
             () = stop.cancelled() => return,
             accepted = accepted => accepted,
         };
-        let Some((stream, permit)) = accepted else { continue };
-        let (answers, stop) = (answers.clone(), stop.clone());
+        let Some((stream, remote, permit)) = accepted else { continue };
+        let (answers, service, stop) = (answers.clone(), service.clone(), stop.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            let answering = timeout(limits::CHALLENGE_TIMEOUT, answer(stream, &answers));
+            let connection = Connection { door: Door::Http, remote: Some(remote), tls: false, peer: None };
+            let answering = timeout(limits::PLAIN_TIMEOUT, answer(stream, connection, &answers, &service));
             let _ = stop.run_until_cancelled(answering).await;
         });
     }
 }
 
-async fn answer(stream: TcpStream, answers: &ChallengeAnswers) {
-    let service = service_fn(|request: http::Request<Incoming>| {
-        let found = match *request.method() {
-            Method::GET => answers.answer(request.uri().path()),
-            _ => None,
-        };
-        std::future::ready(Ok::<_, Infallible>(reply::challenge(found)))
+async fn answer<A: Send + Sync + 'static>(
+    stream: TcpStream,
+    connection: Connection,
+    answers: &ChallengeAnswers,
+    service: &Service<A>,
+) {
+    let answering = service_fn(async |request: http::Request<Incoming>| {
+        let path = request.uri().path();
+        Ok::<_, Infallible>(if path.starts_with(CHALLENGES) {
+            let asked = *request.method() == Method::GET;
+            reply::challenge(asked.then(|| answers.answer(path)).flatten())
+        } else {
+            service.dispatch(connection, request).await
+        })
     });
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(limits::CHALLENGE_TIMEOUT)
-        .max_buf_size(limits::CHALLENGE_HEAD_BYTES_MAX)
-        .max_headers(limits::CHALLENGE_HEADERS_MAX)
+        .header_read_timeout(limits::PLAIN_TIMEOUT)
+        .max_buf_size(limits::PLAIN_HEAD_BYTES_MAX)
+        .max_headers(limits::PLAIN_HEADERS_MAX)
         .keep_alive(false);
-    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!(%error, "a connection for a challenge ended early");
+    if let Err(error) = builder.serve_connection(TokioIo::new(stream), answering).await {
+        tracing::debug!(%error, "a plain connection ended early");
     }
 }
 
@@ -84,6 +96,8 @@ mod tests {
 
     use super::*;
     use crate::adapters::SystemClock;
+    use crate::http::tests::service;
+    use crate::limits::Limits;
 
     async fn say(address: std::net::SocketAddr, words: &str) -> io::Result<String> {
         let mut stream = TcpStream::connect(address).await?;
@@ -95,13 +109,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_listener_knows_answers_to_challenges_and_nothing_else() {
+    async fn challenges_are_answered_under_every_name_and_only_at_their_place() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let answers = Arc::new(ChallengeAnswers::new(Arc::new(SystemClock)));
         assert!(answers.publish("token", "token.thumb", Uuid::nil()));
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(answer_challenges(listener, answers, stop.clone()));
+        let serving =
+            tokio::spawn(serve_plain_http(listener, answers, service(Limits::default()), stop.clone()));
         let well_known = "/.well-known/acme-challenge";
         let ask = |line: String| format!("{line} HTTP/1.1\r\nHost: app.example.test\r\n\r\n");
         let good = say(address, &ask(format!("GET {well_known}/token"))).await.unwrap();
@@ -111,14 +126,15 @@ mod tests {
             format!("GET {well_known}/"),
             format!("HEAD {well_known}/token"),
             format!("POST {well_known}/token"),
-            "GET /health/live".to_owned(),
-            "GET /certificates/web?api-version=7.4".to_owned(),
-            "GET /".to_owned(),
         ] {
             let answer = say(address, &ask(line.clone())).await.unwrap();
             assert!(answer.starts_with("HTTP/1.1 404") && answer.ends_with("\r\n\r\n"), "{line}: {answer}");
         }
-        let long = ask(format!("GET /{}", "x".repeat(2 * limits::CHALLENGE_HEAD_BYTES_MAX)));
+        for line in ["GET /v1.0/me", "GET /", "GET /.well-known/acme-challenge"] {
+            let answer = say(address, &ask(line.to_owned())).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 421"), "{line}: {answer}");
+        }
+        let long = ask(format!("GET /{}", "x".repeat(2 * limits::PLAIN_HEAD_BYTES_MAX)));
         assert!(!say(address, &long).await.unwrap().starts_with("HTTP/1.1 200"));
         stop.cancel();
         serving.await.unwrap();
@@ -130,7 +146,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let answers = Arc::new(ChallengeAnswers::new(Arc::new(SystemClock)));
         let stop = CancellationToken::new();
-        tokio::spawn(answer_challenges(listener, answers, stop.clone()));
+        tokio::spawn(serve_plain_http(listener, answers, service(Limits::default()), stop.clone()));
         assert_eq!(say(address, "").await.unwrap(), "");
         assert!(!say(address, "GET / HTTP/1.1\r\nHost: a\r\n").await.unwrap().starts_with("HTTP/1.1 2"));
         stop.cancel();
