@@ -3,12 +3,16 @@ package main
 // Keys of the HSM kinds in a premium vault: the token computes with them, and they never leave it.
 
 import (
+	"crypto"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"os"
+	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azcertificates"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys"
@@ -22,6 +26,7 @@ func init() {
 		"key-hsm-encrypt-and-wrap-aes": keyHSMEncryptAndWrapAES,
 		"key-hsm-import":               keyHSMImport,
 		"key-hsm-import-wrapped":       keyHSMImportWrapped,
+		"key-attestation":              keyAttestation,
 		"key-hsm-rotate":               keyHSMRotate,
 		"key-hsm-delete-and-purge":     keyHSMDeleteAndPurge,
 		"certificate-hsm-key":          certificateHSMKey,
@@ -156,6 +161,47 @@ func keyHSMImportWrapped(t *T) {
 	t.equal([]any{*imported.Kty, imported.N}, []any{azkeys.KeyTypeRSAHSM, own.N.Bytes()})
 	t.verifiedElsewhere(imported, "PS256", t.signsIn(premium, imported, "PS256"))
 	_, err := t.keyClient(vaultA).ImportKey(t, name, parameters, nil)
+	t.refused(err, 400, "BadParameter")
+}
+
+// stated is what a statement about half of a key says.
+type stated struct {
+	Kid        string
+	Attributes struct {
+		Class       string `json:"CKA_CLASS"`
+		Extractable bool   `json:"CKA_EXTRACTABLE"`
+		Local       bool   `json:"CKA_LOCAL"`
+	}
+}
+
+func said(statement []byte) (read stated) {
+	must(0, json.Unmarshal(base64url(strings.Split(string(statement), ".")[1]), &read))
+	return read
+}
+
+func keyAttestation(t *T) {
+	client, key := t.keyClient(premium), t.createdInToken(ofRSA(2048))
+	attested := must(client.GetKeyAttestation(t, key.KID.Name(), key.KID.Version(), nil))
+	t.equal([]any{*attested.Key.KID, attested.Key.N}, []any{*key.KID, key.N})
+	attestation := attested.Attributes.Attestation
+	file, _ := pem.Decode(attestation.CertificatePEMFile)
+	signer := must(x509.ParseCertificate(file.Bytes)).PublicKey.(*rsa.PublicKey)
+	for kind, statement := range map[string][]byte{
+		"CKO_PRIVATE_KEY": attestation.PrivateKeyAttestation, "CKO_PUBLIC_KEY": attestation.PublicKeyAttestation,
+	} {
+		end := strings.LastIndexByte(string(statement), '.')
+		digest, signature := sha256.Sum256(statement[:end]), base64url(string(statement[end+1:]))
+		must(0, rsa.VerifyPKCS1v15(signer, crypto.SHA256, digest[:], signature))
+		said := said(statement)
+		found := []any{said.Kid, said.Attributes.Class, said.Attributes.Local}
+		t.equal(found, []any{string(*key.KID), kind, true})
+	}
+	parameters := azkeys.ImportKeyParameters{Key: must(ecParts(elliptic.P256())), HSM: ptr(true)}
+	name := must(client.ImportKey(t, fresh("imported"), parameters, nil)).Key.KID.Name()
+	attributes := said(must(client.GetKeyAttestation(t, name, "", nil)).Attributes.Attestation.PrivateKeyAttestation).Attributes
+	t.equal([]bool{attributes.Extractable, attributes.Local}, []bool{false, false})
+	soft := t.create(client, fresh("soft"), p256).Key.KID.Name()
+	_, err := client.GetKeyAttestation(t, soft, "", nil)
 	t.refused(err, 400, "BadParameter")
 }
 

@@ -47,13 +47,13 @@ final class KeyRelease {
         return Keys.ec(name).setExportable(true).setReleasePolicy(new KeyReleasePolicy(BinaryData.fromString(rules)));
     }
 
-    private static Map<?, ?> parsed(String base64url) throws IOException {
+    static Map<?, ?> parsed(String base64url) throws IOException {
         try (JsonReader reader = JsonProviders.createReader(Base64.getUrlDecoder().decode(base64url))) {
             return reader.readMap(JsonReader::readUntyped);
         }
     }
 
-    private static Map<?, ?> member(Map<?, ?> of, String name) {
+    static Map<?, ?> member(Map<?, ?> of, String name) {
         return (Map<?, ?>) of.get(name);
     }
 

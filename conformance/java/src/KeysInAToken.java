@@ -30,13 +30,19 @@ import com.azure.security.keyvault.keys.models.CreateEcKeyOptions;
 import com.azure.security.keyvault.keys.models.CreateOctKeyOptions;
 import com.azure.security.keyvault.keys.models.ImportKeyOptions;
 import com.azure.security.keyvault.keys.models.JsonWebKey;
+import com.azure.security.keyvault.keys.models.KeyAttestation;
 import com.azure.security.keyvault.keys.models.KeyCurveName;
 import com.azure.security.keyvault.keys.models.KeyOperation;
 import com.azure.security.keyvault.keys.models.KeyType;
 import com.azure.security.keyvault.keys.models.KeyVaultKey;
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.KeyFactory;
+import java.security.Signature;
+import java.security.cert.CertificateFactory;
 import java.security.interfaces.RSAPublicKey;
 import java.security.spec.X509EncodedKeySpec;
 import java.util.Arrays;
@@ -58,6 +64,7 @@ final class KeysInAToken {
         scenarios.put("key-hsm-encrypt-and-wrap-aes", KeysInAToken::encryptAndWrapAes);
         scenarios.put("key-hsm-import", KeysInAToken::importKey);
         scenarios.put("key-hsm-import-wrapped", KeysInAToken::importWrapped);
+        scenarios.put("key-attestation", KeysInAToken::attestation);
         scenarios.put("key-hsm-rotate", KeysInAToken::rotate);
         scenarios.put("key-hsm-delete-and-purge", KeysInAToken::deleteAndPurge);
         scenarios.put("certificate-hsm-key", KeysInAToken::ofACertificate);
@@ -178,6 +185,48 @@ final class KeysInAToken {
         Cryptography.verifiedElsewhere(
                 imported, SignatureAlgorithm.PS256, Cryptography.signs(imported, SignatureAlgorithm.PS256));
         refused(400, () -> keys(VAULT_A).importKey(fresh("wrapped"), wrapped), "BadParameter");
+    }
+
+    private static String compact(byte[] statement) {
+        return new String(statement, StandardCharsets.US_ASCII);
+    }
+
+    private static Map<?, ?> said(byte[] statement) throws IOException {
+        return KeyRelease.parsed(compact(statement).split("\\.")[1]);
+    }
+
+    private static void attestation() throws Exception {
+        KeyClient client = keys(PREMIUM);
+        KeyVaultKey key = rsa(2048);
+        String version = key.getProperties().getVersion();
+        KeyVaultKey attested = client.getKeyAttestationWithResponse(key.getName(), version, Context.NONE).getValue();
+        equal(attested.getId(), key.getId());
+        check(Arrays.equals(attested.getKey().getN(), key.getKey().getN()), "another key");
+        KeyAttestation attestation = attested.getProperties().getKeyAttestation();
+        var signer = CertificateFactory.getInstance("X.509")
+                .generateCertificate(new ByteArrayInputStream(attestation.getCertificatePemFile()));
+        Map<String, byte[]> statements = Map.of("CKO_PRIVATE_KEY", attestation.getPrivateKeyAttestation(),
+                "CKO_PUBLIC_KEY", attestation.getPublicKeyAttestation());
+        for (var each : statements.entrySet()) {
+            String statement = compact(each.getValue());
+            int end = statement.lastIndexOf('.');
+            Signature signature = Signature.getInstance("SHA256withRSA");
+            signature.initVerify(signer);
+            signature.update(each.getValue(), 0, end);
+            byte[] signed = Base64.getUrlDecoder().decode(statement.substring(end + 1));
+            check(signature.verify(signed), "the statement does not verify");
+            Map<?, ?> said = said(each.getValue());
+            Map<?, ?> attributes = KeyRelease.member(said, "attributes");
+            equal(List.of(said.get("kid"), attributes.get("CKA_CLASS"), attributes.get("CKA_LOCAL")),
+                    List.of(key.getId(), each.getKey(), true));
+        }
+        ImportKeyOptions wanted = new ImportKeyOptions(fresh("imported"), Keys.ecKey(256)).setHardwareProtected(true);
+        KeyAttestation imported =
+                client.getKeyAttestation(client.importKey(wanted).getName()).getProperties().getKeyAttestation();
+        Map<?, ?> attributes = KeyRelease.member(said(imported.getPrivateKeyAttestation()), "attributes");
+        equal(List.of(attributes.get("CKA_EXTRACTABLE"), attributes.get("CKA_LOCAL")), List.of(false, false));
+        String soft = client.createEcKey(Keys.ec(fresh("soft"))).getName();
+        refused(400, () -> client.getKeyAttestation(soft), "BadParameter");
     }
 
     private static void rotate() throws Exception {

@@ -14,7 +14,7 @@ function exportable() {
   return { exportable: true, releasePolicy: { encodedPolicy: Buffer.from(JSON.stringify(rules)) } };
 }
 
-const parsed = (text) => JSON.parse(Buffer.from(text, "base64url"));
+export const parsed = (text) => JSON.parse(Buffer.from(text, "base64url"));
 
 /** What the environment does: OAEP with its own key, and under that AES key wrap with padding (RFC 5649). */
 function unwrapped(released) {

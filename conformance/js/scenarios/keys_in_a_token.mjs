@@ -1,11 +1,12 @@
 // Keys of the HSM kinds in a premium vault: the token computes with them, and they never leave it.
 
 import assert from "node:assert/strict";
-import { X509Certificate, createPublicKey, randomBytes } from "node:crypto";
+import { X509Certificate, createPublicKey, randomBytes, verify } from "node:crypto";
 import { readFileSync } from "node:fs";
 
 import { PEM, begun, create, opened, policy } from "./certificates.mjs";
 import { DIGESTS, TEXT, signs, verifiedElsewhere } from "./cryptography.mjs";
+import { parsed } from "./key_release.mjs";
 import { made } from "./keys.mjs";
 import {
   POLLING, VAULT_A, WORLD, all, certificateClient, cryptoClient, fresh, keyClient, refused, secretClient, waited,
@@ -104,6 +105,31 @@ export async function key_hsm_import_wrapped() {
   assert.deepEqual([imported.keyType, Buffer.from(imported.key.n).toString("base64url")], ["RSA-HSM", n]);
   verifiedElsewhere(imported.key, "PS256", await signs(imported, "PS256"));
   await refused(400, () => keyClient(VAULT_A).importKey(fresh("wrapped"), wrapped), "BadParameter");
+}
+
+const statements = ({ properties: { attestation } }) =>
+  [attestation.privateKeyAttestation, attestation.publicKeyAttestation].map((bytes) => Buffer.from(bytes).toString());
+
+export async function key_attestation() {
+  const [keys, key] = [keyClient(PREMIUM), await rsaKey()];
+  const attested = await keys.getKeyAttestation(key.name, { version: key.properties.version });
+  assert.deepEqual([attested.id, attested.key.n], [key.id, key.key.n]);
+  const signer = new X509Certificate(Buffer.from(attested.properties.attestation.certificatePemFile)).publicKey;
+  const kinds = ["CKO_PRIVATE_KEY", "CKO_PUBLIC_KEY"];
+  for (const [at, statement] of statements(attested).entries()) {
+    const [header, payload, signature] = statement.split(".");
+    const signed = Buffer.from(`${header}.${payload}`);
+    assert(verify("sha256", signed, signer, Buffer.from(signature, "base64url")), "the statement does not verify");
+    const { kid, attributes } = parsed(payload);
+    assert.deepEqual([kid, attributes.CKA_CLASS, attributes.CKA_LOCAL], [key.id, kinds[at], true]);
+  }
+  const own = made("ec", { namedCurve: "P-256" }, ["sign"]);
+  const imported = await keys.importKey(fresh("imported"), own, { hardwareProtected: true });
+  const [statement] = statements(await keys.getKeyAttestation(imported.name));
+  const { attributes } = parsed(statement.split(".")[1]);
+  assert.deepEqual([attributes.CKA_EXTRACTABLE, attributes.CKA_LOCAL], [false, false]);
+  const soft = await keys.createEcKey(fresh("soft"));
+  await refused(400, () => keys.getKeyAttestation(soft.name), "BadParameter");
 }
 
 export async function key_hsm_rotate() {

@@ -35,7 +35,7 @@ fn open() -> CreateKeyParameters {
     CreateKeyParameters { key_attributes: Some(attributes), ..ec() }
 }
 
-fn parsed(text: &str) -> Result<Value> {
+pub fn parsed(text: &str) -> Result<Value> {
     Ok(serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(text)?)?)
 }
 

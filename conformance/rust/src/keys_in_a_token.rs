@@ -8,18 +8,24 @@ use azure_security_keyvault_certificates::models::{
 };
 use azure_security_keyvault_keys::ResourceExt;
 use azure_security_keyvault_keys::models::{
-    CreateKeyParameters, CurveName, ImportKeyParameters, JsonWebKey, Key, KeyOperation,
-    KeyOperationParameters, KeyType,
+    CreateKeyParameters, CurveName, ImportKeyParameters, JsonWebKey, Key, KeyAttestation,
+    KeyClientGetKeyAttestationOptions, KeyOperation, KeyOperationParameters, KeyType,
 };
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use openssl::hash::MessageDigest;
 use openssl::rsa::Rsa;
+use openssl::sign::Verifier;
 use openssl::x509::X509;
+use serde_json::Value;
 
 use crate::certificates::{Certificates, PEM, kept_as, opened, policy, signs_itself};
 use crate::cryptography::{
     TEXT, decrypt, encrypt, for_only, own_ec_key, random, sealing, sign, signs, unwrap, verified_elsewhere,
     wrap,
 };
-use crate::keys::{Keys, ec, jwk, oct, on, rsa};
+use crate::key_release::parsed;
+use crate::keys::{Keys, ec, jwk, oct, on, rsa, version_of};
 use crate::world::{PREMIUM, World, equal, fresh, refused, value};
 
 /// What is wanted, of the kind that is held in a token.
@@ -156,6 +162,57 @@ pub async fn import_wrapped(world: &World) -> Result<()> {
     equal((&jwk(&imported)?.kty, &jwk(&imported)?.n), (&Some(KeyType::RsaHsm), &Some(own.n().to_vec())))?;
     verified_elsewhere(jwk(&imported)?, "PS256", &signs(&keys, &imported, "PS256").await?)?;
     refused(Keys::of(world, 0)?.import(&name, wrapped).await, 400, &["BadParameter"])
+}
+
+async fn attested(keys: &Keys, name: &str, key_version: Option<String>) -> Result<Key> {
+    let options = KeyClientGetKeyAttestationOptions { key_version, ..Default::default() };
+    Ok(keys.0.get_key_attestation(name, Some(options)).await?.into_model()?)
+}
+
+fn attestation_in(key: &Key) -> Result<&KeyAttestation> {
+    key.attributes.as_ref().and_then(|attributes| attributes.attestation.as_ref()).context("no attestation")
+}
+
+/// What is signed in a statement, what it says, and its signature.
+fn read(statement: &Option<Vec<u8>>) -> Result<(&str, Value, Vec<u8>)> {
+    let statement = std::str::from_utf8(statement.as_deref().context("no statement")?)?;
+    let (signed, signature) = statement.rsplit_once('.').context("no signature")?;
+    let (_, payload) = signed.split_once('.').context("no payload")?;
+    Ok((signed, parsed(payload)?, BASE64_URL_SAFE_NO_PAD.decode(signature)?))
+}
+
+pub async fn attestation(world: &World) -> Result<()> {
+    let keys = Keys::of(world, PREMIUM)?;
+    let key = create(&keys, rsa(2048)).await?;
+    let found = attested(&keys, &key.resource_id()?.name, Some(version_of(&key)?)).await?;
+    equal((&jwk(&found)?.kid, &jwk(&found)?.n), (&jwk(&key)?.kid, &jwk(&key)?.n))?;
+    let attestation = attestation_in(&found)?;
+    let certificate = attestation.certificate_pem_file.as_deref().context("no certificate")?;
+    let signer = X509::from_pem(certificate)?.public_key()?;
+    for (statement, kind) in [
+        (&attestation.private_key_attestation, "CKO_PRIVATE_KEY"),
+        (&attestation.public_key_attestation, "CKO_PUBLIC_KEY"),
+    ] {
+        let (signed, said, signature) = read(statement)?;
+        let mut verifier = Verifier::new(MessageDigest::sha256(), &signer)?;
+        verifier.update(signed.as_bytes())?;
+        ensure!(verifier.verify(&signature)?, "the statement does not verify");
+        equal(said["kid"].as_str(), jwk(&key)?.kid.as_deref())?;
+        equal(&said["attributes"]["CKA_CLASS"], &Value::from(kind))?;
+        equal(&said["attributes"]["CKA_LOCAL"], &Value::from(true))?;
+    }
+    let own = Some(own_ec_key(CurveName::P256)?);
+    let (name, wanted) =
+        (fresh("imported"), ImportKeyParameters { hsm: Some(true), key: own, ..Default::default() });
+    keys.0.import_key(&name, wanted.try_into()?, None).await?;
+    let imported = attested(&keys, &name, None).await?;
+    let (_, said, _) = read(&attestation_in(&imported)?.private_key_attestation)?;
+    for attribute in ["CKA_EXTRACTABLE", "CKA_LOCAL"] {
+        equal(&said["attributes"][attribute], &Value::from(false))?;
+    }
+    let soft = fresh("soft");
+    keys.ec(&soft).await?;
+    refused(attested(&keys, &soft, None).await, 400, &["BadParameter"])
 }
 
 pub async fn rotate(world: &World) -> Result<()> {

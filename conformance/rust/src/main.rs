@@ -172,6 +172,7 @@ async fn run(name: &str) -> Result<()> {
         "key-hsm-encrypt-and-wrap-aes" => keys_in_a_token::encrypt_and_wrap_aes(world).await,
         "key-hsm-import" => keys_in_a_token::import(world).await,
         "key-hsm-import-wrapped" => keys_in_a_token::import_wrapped(world).await,
+        "key-attestation" => keys_in_a_token::attestation(world).await,
         "key-hsm-rotate" => keys_in_a_token::rotate(world).await,
         "key-hsm-delete-and-purge" => keys_in_a_token::delete_and_purge(world).await,
         "certificate-hsm-key" => keys_in_a_token::of_a_certificate(world).await,
