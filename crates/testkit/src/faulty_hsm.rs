@@ -1,4 +1,4 @@
-//! A key holder that hangs, fails or is locked when a test says so, in front of any other.
+//! A key holder that hangs, fails, is locked or says of keys what a test wants, in front of any other.
 
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ pub enum Mood {
     Hangs,
     /// They are answered so.
     Answers(HsmError),
+    /// They are done, and this is said of every key.
+    Says(Box<TokenStatement>),
 }
 
 /// A holder with a mood.
@@ -130,7 +132,9 @@ impl Hsm for FaultyHsm {
     }
 
     async fn attest(&self, key: &KeyRef<'_>) -> Result<TokenStatement, HsmError> {
-        self.pass().await?.attest(key).await
+        let inner = self.pass().await?;
+        let mood = self.mood.borrow().clone();
+        if let Mood::Says(statement) = mood { Ok(*statement) } else { inner.attest(key).await }
     }
 
     async fn backup(&self, key: &KeyRef<'_>) -> Result<SecretBytes, HsmError> {

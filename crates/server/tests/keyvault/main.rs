@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test where they stand")]
 
 mod attacks;
+mod attestation;
 mod audit;
 mod authority;
 mod certificates;
