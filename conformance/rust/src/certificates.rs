@@ -21,6 +21,7 @@ use openssl::hash::MessageDigest;
 use openssl::x509::X509;
 
 use crate::keys::{Keys, tags};
+use crate::lists::{Listed, each_once, numbered, over_pages};
 use crate::recording::{hurried, recorded};
 use crate::world::{World, equal, fresh, get, refused, set, value};
 
@@ -350,27 +351,18 @@ pub async fn versions(world: &World) -> Result<()> {
 
 pub async fn list_over_pages(world: &World) -> Result<()> {
     let (certificates, prefix) = (Certificates::of(world, 1)?, fresh("page"));
-    let names: Vec<String> = (0..27).map(|number| format!("{prefix}-{number:02}")).collect();
-    for name in &names {
-        certificates.create_with(name, policy(), &[("n", &name[name.len() - 2..])]).await?;
+    let names = numbered(&prefix, 27);
+    for (name, number) in &names {
+        certificates.create_with(name, policy(), &[("n", number)]).await?;
     }
-    let mut pages = certificates.0.list_certificate_properties(None)?.into_pages();
-    let (mut sizes, mut listed) = (Vec::new(), Vec::new());
-    while let Some(page) = pages.try_next().await? {
-        let items = page.into_model()?.value;
-        sizes.push(items.len());
-        for item in items {
+    let listed = over_pages(certificates.0.list_certificate_properties(None)?.into_pages(), 2, |page| {
+        let items = page.into_model()?.value.into_iter().map(|item| {
             let id = item.resource_id()?;
-            if id.name.starts_with(&prefix) {
-                let labels = tags(&[("n", &id.name[id.name.len() - 2..])]);
-                equal((item.tags, id.version), (labels, None))?;
-                listed.push(id.name);
-            }
-        }
-    }
-    ensure!(sizes.len() >= 2 && sizes.iter().all(|&size| size <= 25), "pages of {sizes:?}");
-    listed.sort();
-    equal(listed, names)
+            Ok(Listed { name: id.name, version: id.version, tags: item.tags })
+        });
+        items.collect()
+    });
+    each_once(listed.await?, &prefix, &names)
 }
 
 pub async fn pending_is_listed_when_asked(world: &World) -> Result<()> {

@@ -15,6 +15,7 @@ use azure_security_keyvault_keys::{KeyClient, KeyClientOptions, ResourceExt};
 use futures_util::TryStreamExt;
 
 use crate::cryptography::{self, own_ec_key, own_rsa_key, verified_elsewhere};
+use crate::lists::{Listed, each_once, numbered, over_pages};
 use crate::recording::recorded;
 use crate::world::{PREMIUM, World, equal, fresh, refused};
 
@@ -334,28 +335,18 @@ pub async fn update_keeps_operations(world: &World) -> Result<()> {
 
 pub async fn list_over_pages(world: &World) -> Result<()> {
     let (keys, prefix) = (Keys::of(world, 1)?, fresh("page"));
-    let names: Vec<String> = (0..28).map(|number| format!("{prefix}-{number:02}")).collect();
-    for name in &names {
-        let labels = tags(&[("n", &name[name.len() - 2..])]);
-        keys.create(name, CreateKeyParameters { tags: labels, ..ec() }).await?;
+    let names = numbered(&prefix, 28);
+    for (name, number) in &names {
+        keys.create(name, CreateKeyParameters { tags: tags(&[("n", number)]), ..ec() }).await?;
     }
-    let mut pages = keys.0.list_key_properties(None)?.into_pages();
-    let (mut sizes, mut listed) = (Vec::new(), Vec::new());
-    while let Some(page) = pages.try_next().await? {
-        let items = page.into_model()?.value;
-        sizes.push(items.len());
-        for item in items {
+    let listed = over_pages(keys.0.list_key_properties(None)?.into_pages(), 2, |page| {
+        let items = page.into_model()?.value.into_iter().map(|item| {
             let id = item.resource_id()?;
-            if id.name.starts_with(&prefix) {
-                let labels = tags(&[("n", &id.name[id.name.len() - 2..])]);
-                equal((item.tags, id.version), (labels, None))?;
-                listed.push(id.name);
-            }
-        }
-    }
-    ensure!(sizes.len() >= 2 && sizes.iter().all(|&size| size <= 25), "pages of {sizes:?}");
-    listed.sort();
-    equal(listed, names)
+            Ok(Listed { name: id.name, version: id.version, tags: item.tags })
+        });
+        items.collect()
+    });
+    each_once(listed.await?, &prefix, &names)
 }
 
 pub async fn not_found(world: &World) -> Result<()> {

@@ -10,6 +10,7 @@ mod identities;
 mod key_release;
 mod keys;
 mod keys_in_a_token;
+mod lists;
 mod recording;
 mod refusals;
 mod secrets;

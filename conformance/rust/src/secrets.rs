@@ -11,6 +11,8 @@ use azure_security_keyvault_secrets::models::{
 use azure_security_keyvault_secrets::{ResourceExt, SecretClient};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use crate::keys::tags;
+use crate::lists::{Listed, each_once, numbered, over_pages};
 use crate::world::{World, equal, fresh, get, get_version, refused, set, set_with, value};
 
 const NO_VERSION: &str = "00000000000000000000000000000000";
@@ -131,24 +133,20 @@ pub async fn update(world: &World) -> Result<()> {
 pub async fn list_over_pages(world: &World) -> Result<()> {
     let client = world.client(1)?;
     let prefix = fresh("page");
-    let names: BTreeSet<String> = (0..63).map(|number| format!("{prefix}-{number:02}")).collect();
-    for name in &names {
-        set(&client, name, "listed").await?;
+    let names = numbered(&prefix, 63);
+    for (name, number) in &names {
+        let (value, tags) = (Some("listed".to_owned()), tags(&[("n", number)]));
+        let wanted = SetSecretParameters { value, tags, ..Default::default() };
+        client.set_secret(name, wanted.try_into()?, None).await?;
     }
-    let mut pages = client.list_secret_properties(None)?.into_pages();
-    let (mut sizes, mut listed) = (Vec::new(), Vec::new());
-    while let Some(page) = pages.try_next().await? {
-        let items = page.into_model()?.value;
-        sizes.push(items.len());
-        for item in items {
+    let listed = over_pages(client.list_secret_properties(None)?.into_pages(), 3, |page| {
+        let items = page.into_model()?.value.into_iter().map(|item| {
             let id = item.resource_id()?;
-            ensure!(id.version.is_none(), "a listed secret names no version");
-            listed.extend(Some(id.name).filter(|name| name.starts_with(&prefix)));
-        }
-    }
-    ensure!(sizes.len() >= 3 && sizes.iter().all(|&size| size <= 25), "pages of {sizes:?}");
-    listed.sort();
-    equal(listed, names.iter().cloned().collect())?;
+            Ok(Listed { name: id.name, version: id.version, tags: item.tags })
+        });
+        items.collect()
+    });
+    each_once(listed.await?, &prefix, &names)?;
     let options = SecretClientListSecretPropertiesOptions { maxresults: Some(7), ..Default::default() };
     let mut pages = client.list_secret_properties(Some(options))?.into_pages();
     let mut total = 0;
