@@ -307,7 +307,7 @@ fn python(workspace: &Workspace, log: &Log) -> Result<Outcome> {
 
 fn az(workspace: &Workspace, log: &Log) -> Result<Outcome> {
     prerequisites::az(workspace, log)?;
-    scenarios(workspace, log, "az")
+    conformance(workspace, log, "az")
 }
 
 fn rust(workspace: &Workspace, log: &Log) -> Result<Outcome> {

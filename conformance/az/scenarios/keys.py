@@ -4,6 +4,7 @@ import base64
 import json
 import os
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, keywrap, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
@@ -153,3 +154,38 @@ def az_key_delete_and_recover():
     az("keyvault key delete", *which)
     az("keyvault key purge", *which)
     az.refused(FAILED, ["KeyNotFound"], "keyvault key show-deleted", *which)
+
+
+def stated(attestation, half):
+    """What a statement says, once it verifies with the certificate beside it."""
+    certificate = x509.load_pem_x509_certificate(base64.b64decode(attestation["certificatePemFile"]))
+    statement = base64.b64decode(attestation[half])
+    signed, _, signature = statement.rpartition(b".")
+    signature, payload = (base64.urlsafe_b64decode(part + b"==") for part in (signature, signed.split(b".")[1]))
+    certificate.public_key().verify(signature, signed, padding.PKCS1v15(), hashes.SHA256())
+    return json.loads(payload)
+
+
+def az_key_attestation():
+    az, there = signed_in(), ("--vault-name", WORLD["premium_vault"])
+    made = az("keyvault key create --kty RSA-HSM -n", fresh("attested"), *there)["key"]["kid"]
+    # By the id and not by the name of the vault, in place of which there is `--hsm-name`.
+    attestation = az("keyvault key get-attestation --id", made)
+    for half, kind in (("privateKeyAttestation", "CKO_PRIVATE_KEY"), ("publicKeyAttestation", "CKO_PUBLIC_KEY")):
+        said = stated(attestation, half)
+        equal((said["kid"], said["attributes"]["CKA_CLASS"], said["attributes"]["CKA_LOCAL"]), (made, kind, True))
+    own, file = ec.generate_private_key(ec.SECP256R1()), scratch("own.pem")
+    pem = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file.write_bytes(own.private_bytes(*pem))
+    imported = az("keyvault key import --protection hsm -n", fresh("brought"), *there, "--pem-file", file)["key"]["kid"]
+    said = stated(az("keyvault key get-attestation --id", imported), "privateKeyAttestation")
+    equal((said["kid"], said["attributes"]["CKA_LOCAL"]), (imported, False))
+    soft = az("keyvault key create --kty EC -n", fresh("soft"), *HERE)["key"]["kid"]
+    az.refused(FAILED, ["BadParameter"], "keyvault key get-attestation --id", soft)
+
+
+def az_key_random_bytes():
+    az = signed_in()
+    found = [az("keyvault key random --count 16 --id", vault_url())["value"] for _ in range(2)]
+    equal([len(base64.b64decode(value)) for value in found], [16, 16])
+    assert found[0] != found[1], "the same twice"

@@ -22,6 +22,8 @@ COMMAND_SECONDS = 60
 # What `az` exits with, by whose fault it says it is.
 FAILED, USAGE, ABSENT = 1, 2, 3
 
+# Where Python finds what records the answers.
+RECORDER = Path(__file__).resolve().parent.parent / "recorder"
 SCRATCH = Path(tempfile.mkdtemp(prefix="conformance-az-"))
 atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 
@@ -39,6 +41,7 @@ class Az:
             AZURE_CONFIG_DIR=str(self.directory),
             AZURE_CORE_COLLECT_TELEMETRY="no",
             AZURE_CORE_INSTANCE_DISCOVERY="false",
+            PYTHONPATH=str(RECORDER),
         )
 
     def run(self, command, *arguments):

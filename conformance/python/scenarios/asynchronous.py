@@ -9,10 +9,10 @@ from azure.keyvault.keys.aio import KeyClient
 from azure.keyvault.keys.crypto import EncryptionAlgorithm, KeyWrapAlgorithm, SignatureAlgorithm
 from azure.keyvault.keys.crypto.aio import CryptographyClient
 from azure.keyvault.secrets.aio import SecretClient
+from recording import RECORDED
 
 from .certificates import opened, policy
 from .cryptography_of_keys import DIGESTS, TEXT, verified_elsewhere
-from .recording import RECORDED
 from .world import SEEDED_NAME, SEEDED_VALUE, TENANT, VAULT_A, VAULT_B, WORLD, equal, fresh, refused, vault_url
 
 

@@ -11,8 +11,7 @@ from azure.keyvault.certificates import CertificateClient
 from azure.keyvault.keys import KeyClient
 from azure.keyvault.keys.crypto import CryptographyClient
 from azure.keyvault.secrets import SecretClient
-
-from .recording import RECORDED
+from recording import RECORDED
 
 with open(os.environ["CONFORMANCE_WORLD"], encoding="utf-8") as file:
     WORLD = json.load(file)
