@@ -3,6 +3,7 @@
 pub mod byok;
 pub mod certificate;
 pub mod key;
+pub mod object;
 pub mod resource;
 pub mod secret;
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::InVault;
+use super::object::{Noun, Object, Which};
 
 #[derive(Debug, Subcommand)]
 pub enum Certificate {
@@ -21,30 +22,15 @@ pub enum Certificate {
         #[arg(long)]
         no_wait: bool,
     },
-    /// List certificates
-    List {
-        #[command(flatten)]
-        vault: InVault,
-        /// List soft-deleted ones
-        #[arg(long)]
-        deleted: bool,
-    },
-    /// List the versions of a certificate
-    Versions {
-        /// The certificate's name
-        name: String,
-        #[command(flatten)]
-        vault: InVault,
-    },
     /// Show what a certificate says
     Show {
         #[command(flatten)]
-        certificate: WhichCertificate,
+        certificate: Which<Self>,
     },
     /// Write a certificate to standard output or a file, without its key; `secret get` gives both
     Download {
         #[command(flatten)]
-        certificate: WhichCertificate,
+        certificate: Which<Self>,
         /// In which form
         #[arg(long, value_enum, default_value_t = Form::Pem)]
         form: Form,
@@ -80,61 +66,18 @@ pub enum Certificate {
     /// Take back a certificate that an authority of the vault issued
     Revoke {
         #[command(flatten)]
-        certificate: WhichCertificate,
+        certificate: Which<Self>,
         /// Why
         #[arg(long, value_enum, default_value_t = Reason::Unspecified)]
         reason: Reason,
     },
-    /// Write a sealed backup of all versions into a new file
-    Backup {
-        /// The certificate's name
-        name: String,
-        #[command(flatten)]
-        vault: InVault,
-        /// The new file
-        #[arg(long, value_name = "FILE")]
-        file: PathBuf,
-    },
-    /// Restore a backup; nothing of its name may be there
-    Restore {
-        #[command(flatten)]
-        vault: InVault,
-        /// The backup
-        #[arg(long, value_name = "FILE")]
-        file: PathBuf,
-    },
-    /// Soft-delete a certificate with its key and its secret
-    Delete {
-        /// The certificate's name
-        name: String,
-        #[command(flatten)]
-        vault: InVault,
-    },
-    /// Make a soft-deleted certificate live again
-    Recover {
-        /// The certificate's name
-        name: String,
-        #[command(flatten)]
-        vault: InVault,
-    },
-    /// Destroy a soft-deleted certificate with its key and its secret
-    Purge {
-        /// The certificate's name
-        name: String,
-        #[command(flatten)]
-        vault: InVault,
-    },
+    #[command(flatten)]
+    Object(Object<Certificate>),
 }
 
-#[derive(Args, Debug)]
-pub struct WhichCertificate {
-    /// The certificate's name
-    pub name: String,
-    #[command(flatten)]
-    pub vault: InVault,
-    /// The version; the current one if not given
-    #[arg(long, value_name = "VERSION")]
-    pub version: Option<String>,
+impl Noun for Certificate {
+    const WORD: &str = "certificate";
+    const WITH: &str = " with its key and its secret";
 }
 
 /// A policy, from a file or in words; what is said in words goes before the file.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::InVault;
+use super::object::{Named, Noun, Object, Which};
 
 #[derive(Debug, Subcommand)]
 pub enum Key {
@@ -30,44 +31,24 @@ pub enum Key {
         #[arg(long, value_name = "OPERATIONS", value_delimiter = ',')]
         operations: Option<Vec<String>>,
     },
-    /// List keys
-    List {
-        #[command(flatten)]
-        vault: InVault,
-        /// List soft-deleted ones
-        #[arg(long)]
-        deleted: bool,
-    },
-    /// List the versions of a key
-    Versions {
-        /// The key's name
-        name: String,
-        #[command(flatten)]
-        vault: InVault,
-    },
     /// Show the public half and the attributes of a key
     Show {
         #[command(flatten)]
-        key: WhichKey,
+        key: Which<Self>,
     },
     /// Make a new version of a key like the current one
-    Rotate {
-        /// The key's name
-        name: String,
-        #[command(flatten)]
-        vault: InVault,
-    },
+    Rotate(Named<Self>),
     /// Sign a file; the digest is computed here, the signature is printed in base64url
     Sign {
         #[command(flatten)]
-        key: WhichKey,
+        key: Which<Self>,
         #[command(flatten)]
         input: KeyInput,
     },
     /// Verify the signature of a file
     Verify {
         #[command(flatten)]
-        key: WhichKey,
+        key: Which<Self>,
         #[command(flatten)]
         input: KeyInput,
         /// The file with the signature, as `key sign` prints it
@@ -77,70 +58,26 @@ pub enum Key {
     /// Encrypt a small file; the ciphertext is printed as JSON, as `key decrypt` reads it
     Encrypt {
         #[command(flatten)]
-        key: WhichKey,
+        key: Which<Self>,
         #[command(flatten)]
         input: KeyInput,
     },
     /// Decrypt what `key encrypt` printed
     Decrypt {
         #[command(flatten)]
-        key: WhichKey,
+        key: Which<Self>,
         #[command(flatten)]
         input: KeyInput,
         /// Write the plaintext into this new file, for its owner only; to standard output if not given
         #[arg(long, value_name = "FILE")]
         value_file: Option<PathBuf>,
     },
-    /// Write a sealed backup of all versions into a new file
-    Backup {
-        /// The key's name
-        name: String,
-        #[command(flatten)]
-        vault: InVault,
-        /// The new file
-        #[arg(long, value_name = "FILE")]
-        file: PathBuf,
-    },
-    /// Restore a backup; nothing of its name may be there
-    Restore {
-        #[command(flatten)]
-        vault: InVault,
-        /// The backup
-        #[arg(long, value_name = "FILE")]
-        file: PathBuf,
-    },
-    /// Soft-delete a key
-    Delete {
-        /// The key's name
-        name: String,
-        #[command(flatten)]
-        vault: InVault,
-    },
-    /// Make a soft-deleted key live again
-    Recover {
-        /// The key's name
-        name: String,
-        #[command(flatten)]
-        vault: InVault,
-    },
-    /// Destroy a soft-deleted key
-    Purge {
-        /// The key's name
-        name: String,
-        #[command(flatten)]
-        vault: InVault,
-    },
+    #[command(flatten)]
+    Object(Object<Key>),
 }
 
-#[derive(Args, Debug)]
-pub struct WhichKey {
-    /// The key's name
-    pub name: String,
-    #[command(flatten)]
-    pub vault: InVault,
-    /// The version; the current one if not given
-    #[arg(long, value_name = "VERSION")]
-    pub version: Option<String>,
+impl Noun for Key {
+    const WORD: &str = "key";
 }
 
 #[derive(Args, Debug)]

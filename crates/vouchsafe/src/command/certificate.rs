@@ -19,7 +19,8 @@ use zeroize::Zeroizing;
 
 use super::object::{CERTIFICATES, VERSION, checked, date, password, read, rows, write_value};
 use crate::cli::Format;
-use crate::cli::certificate::{Certificate, Form, Pending, Reason, WhichCertificate};
+use crate::cli::certificate::{Certificate, Form, Pending, Reason};
+use crate::cli::object::Which;
 use crate::client::Client;
 use crate::output;
 
@@ -41,14 +42,8 @@ pub async fn certificate(client: &Client, format: Format, command: &Certificate)
             };
             return create(client, format, &vault.vault, name, &body, *no_wait).await;
         }
-        Certificate::List { vault, deleted } => {
-            CERTIFICATES.list(client, format, &vault.vault, *deleted).await?;
-        }
-        Certificate::Versions { name, vault } => {
-            CERTIFICATES.versions(client, format, &vault.vault, name).await?;
-        }
         Certificate::Show { certificate } => {
-            let (host, path) = place(client, certificate, "").await?;
+            let (host, path) = CERTIFICATES.place(client, certificate, "").await?;
             let found: Value = client.json(Method::GET, &host, &path, None).await?;
             output::print(format, &found, shown)?;
         }
@@ -69,7 +64,7 @@ pub async fn certificate(client: &Client, format: Format, command: &Certificate)
         Certificate::Issuer(command) => issuer::issuer(client, format, command).await?,
         Certificate::Contacts(command) => issuer::contacts(client, format, command).await?,
         Certificate::Revoke { certificate, reason } => {
-            let (host, path) = place(client, certificate, "/revoke").await?;
+            let (host, path) = CERTIFICATES.place(client, certificate, "/revoke").await?;
             let body = json!({ "reason": reason_of(*reason) });
             let revoked: Value = client.json(Method::POST, &host, &path, Some(&body)).await?;
             output::print(format, &revoked, |revoked| {
@@ -79,21 +74,7 @@ pub async fn certificate(client: &Client, format: Format, command: &Certificate)
                 )
             })?;
         }
-        Certificate::Backup { name, vault, file } => {
-            CERTIFICATES.backup(client, format, &vault.vault, name, file).await?;
-        }
-        Certificate::Restore { vault, file } => {
-            CERTIFICATES.restore(client, format, &vault.vault, file).await?;
-        }
-        Certificate::Delete { name, vault } => {
-            CERTIFICATES.delete(client, format, &vault.vault, name).await?;
-        }
-        Certificate::Recover { name, vault } => {
-            CERTIFICATES.recover(client, format, &vault.vault, name).await?;
-        }
-        Certificate::Purge { name, vault } => {
-            CERTIFICATES.purge(client, format, &vault.vault, name).await?;
-        }
+        Certificate::Object(command) => CERTIFICATES.run(client, format, command).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -158,13 +139,6 @@ fn said_of(operation: &CertificateOperation) -> String {
     error.map(|error| format!("{} ({})", error.message, error.code)).unwrap_or_default()
 }
 
-/// The host of the certificate's vault, and the path of what is done with the certificate.
-async fn place(client: &Client, which: &WhichCertificate, operation: &str) -> Result<(String, String)> {
-    let host = client.vault_host(&which.vault.vault).await?;
-    let version = which.version.as_deref().map(checked).transpose()?.unwrap_or_default();
-    Ok((host, format!("/certificates/{}/{version}{operation}?{VERSION}", checked(&which.name)?)))
-}
-
 fn shown(found: &Value) -> String {
     let bundle: Option<CertificateBundle> = serde_json::from_value(found.clone()).ok();
     let der = bundle.and_then(|bundle| bundle.cer);
@@ -191,13 +165,13 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-async fn download(client: &Client, which: &WhichCertificate, form: Form) -> Result<Zeroizing<Vec<u8>>> {
-    let (host, path) = place(client, which, "").await?;
+async fn download(client: &Client, which: &Which<Certificate>, form: Form) -> Result<Zeroizing<Vec<u8>>> {
+    let (host, path) = CERTIFICATES.place(client, which, "").await?;
     let found: CertificateBundle = client.json(Method::GET, &host, &path, None).await?;
     let Some(Der(leaf)) = found.cer else {
         bail!(
             "the certificate is not there yet; `vouchsafe certificate pending show {}` says why",
-            which.name
+            which.named.name
         );
     };
     match form {

@@ -12,7 +12,8 @@ use zeroize::Zeroizing;
 
 use super::object::{KEYS, VERSION, checked, date, read, rows, write_value};
 use crate::cli::Format;
-use crate::cli::key::{Key, KeyInput, KeyKind, WhichKey};
+use crate::cli::key::{Key, KeyInput, KeyKind};
+use crate::cli::object::Named;
 use crate::client::Client;
 use crate::output;
 
@@ -32,14 +33,12 @@ pub async fn key(client: &Client, format: Format, command: &Key) -> Result<ExitC
             let made: Value = client.json(Method::POST, &host, &path, Some(&body)).await?;
             output::print(format, &made, |made| format!("made {}", output::text(made, "/key/kid")))?;
         }
-        Key::List { vault, deleted } => KEYS.list(client, format, &vault.vault, *deleted).await?,
-        Key::Versions { name, vault } => KEYS.versions(client, format, &vault.vault, name).await?,
         Key::Show { key } => {
-            let (host, path) = place(client, key, "").await?;
+            let (host, path) = KEYS.place(client, key, "").await?;
             let found: Value = client.json(Method::GET, &host, &path, None).await?;
             output::print(format, &found, shown)?;
         }
-        Key::Rotate { name, vault } => {
+        Key::Rotate(Named { name, vault, .. }) => {
             let host = client.vault_host(&vault.vault).await?;
             let path = format!("/keys/{}/rotate?{VERSION}", checked(name)?);
             let made: Value = client.json(Method::POST, &host, &path, None).await?;
@@ -48,11 +47,7 @@ pub async fn key(client: &Client, format: Format, command: &Key) -> Result<ExitC
         Key::Sign { .. } | Key::Verify { .. } | Key::Encrypt { .. } | Key::Decrypt { .. } => {
             return operate(client, format, command).await;
         }
-        Key::Backup { name, vault, file } => KEYS.backup(client, format, &vault.vault, name, file).await?,
-        Key::Restore { vault, file } => KEYS.restore(client, format, &vault.vault, file).await?,
-        Key::Delete { name, vault } => KEYS.delete(client, format, &vault.vault, name).await?,
-        Key::Recover { name, vault } => KEYS.recover(client, format, &vault.vault, name).await?,
-        Key::Purge { name, vault } => KEYS.purge(client, format, &vault.vault, name).await?,
+        Key::Object(command) => KEYS.run(client, format, command).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -62,7 +57,7 @@ async fn operate(client: &Client, format: Format, command: &Key) -> Result<ExitC
     match command {
         Key::Sign { key, input } => {
             let body = json!({ "alg": input.algorithm, "value": Octets(digest_of(input)?) });
-            let (host, path) = place(client, key, "/sign").await?;
+            let (host, path) = KEYS.place(client, key, "/sign").await?;
             let signed: Value = client.json(Method::POST, &host, &path, Some(&body)).await?;
             output::print(format, &signed, |signed| output::text(signed, "/value"))?;
         }
@@ -75,7 +70,7 @@ async fn operate(client: &Client, format: Format, command: &Key) -> Result<ExitC
             })?;
             let body =
                 json!({ "alg": input.algorithm, "digest": Octets(digest_of(input)?), "value": signature });
-            let (host, path) = place(client, key, "/verify").await?;
+            let (host, path) = KEYS.place(client, key, "/verify").await?;
             let verified: Value = client.json(Method::POST, &host, &path, Some(&body)).await?;
             let good = verified["value"] == true;
             output::print(format, &verified, |_| if good { "good" } else { "not good" }.to_owned())?;
@@ -92,7 +87,7 @@ async fn operate(client: &Client, format: Format, command: &Key) -> Result<ExitC
             }
             let value = SecretOctets::from(read(&input.file, ENCRYPTED_BYTES_MAX)?);
             let body = OperationBody::json(&input.algorithm, &value);
-            let (host, path) = place(client, key, "/encrypt").await?;
+            let (host, path) = KEYS.place(client, key, "/encrypt").await?;
             let answer = client.send(Method::POST, &host, &path, Some(body)).await?.successful()?;
             let mut encrypted: Value = serde_json::from_slice(&answer.body)?;
             // What decrypting needs besides the key, in one piece.
@@ -104,7 +99,7 @@ async fn operate(client: &Client, format: Format, command: &Key) -> Result<ExitC
             let mut body: Value = serde_json::from_slice(&encrypted)
                 .context("the file is not what `vouchsafe key encrypt` printed")?;
             body["alg"] = json!(input.algorithm);
-            let (host, path) = place(client, key, "/decrypt").await?;
+            let (host, path) = KEYS.place(client, key, "/decrypt").await?;
             let body = Zeroizing::new(serde_json::to_vec(&body)?);
             let answer = client.send(Method::POST, &host, &path, Some(body)).await?.successful()?;
             #[derive(serde::Deserialize)]
@@ -146,13 +141,6 @@ pub(super) const fn kty(kind: KeyKind, hsm: bool) -> &'static str {
         (KeyKind::Oct, false) => "oct",
         (KeyKind::Oct, true) => "oct-HSM",
     }
-}
-
-/// The host of the key's vault, and the path of what is done with the key.
-async fn place(client: &Client, key: &WhichKey, operation: &str) -> Result<(String, String)> {
-    let host = client.vault_host(&key.vault.vault).await?;
-    let version = key.version.as_deref().map(checked).transpose()?.unwrap_or_default();
-    Ok((host, format!("/keys/{}/{version}{operation}?{VERSION}", checked(&key.name)?)))
 }
 
 fn shown(key: &Value) -> String {

@@ -12,6 +12,10 @@ use vouchsafe_wire::keyvault::Octets;
 use zeroize::Zeroizing;
 
 use crate::cli::Format;
+use crate::cli::certificate::Certificate;
+use crate::cli::key::Key;
+use crate::cli::object::{Noun, Object, Which};
+use crate::cli::secret::Secret;
 use crate::client::Client;
 use crate::output;
 
@@ -35,7 +39,7 @@ pub(super) struct Kind {
 }
 
 pub(super) const SECRETS: Kind = Kind {
-    noun: "secret",
+    noun: Secret::WORD,
     collection: "secrets",
     deleted: "deletedsecrets",
     identifier: "/id",
@@ -43,7 +47,7 @@ pub(super) const SECRETS: Kind = Kind {
     detail: ("CONTENT TYPE", "/contentType"),
 };
 pub(super) const KEYS: Kind = Kind {
-    noun: "key",
+    noun: Key::WORD,
     collection: "keys",
     deleted: "deletedkeys",
     identifier: "/kid",
@@ -51,7 +55,7 @@ pub(super) const KEYS: Kind = Kind {
     detail: ("OF A CERTIFICATE", "/managed"),
 };
 pub(super) const CERTIFICATES: Kind = Kind {
-    noun: "certificate",
+    noun: Certificate::WORD,
     collection: "certificates",
     deleted: "deletedcertificates",
     identifier: "/id",
@@ -60,31 +64,52 @@ pub(super) const CERTIFICATES: Kind = Kind {
 };
 
 impl Kind {
-    pub(super) async fn list(
+    /// The commands that are the same for every kind.
+    pub(super) async fn run<N: Noun>(
         self,
         client: &Client,
         format: Format,
-        vault: &str,
-        is_deleted: bool,
+        command: &Object<N>,
     ) -> Result<()> {
+        match command {
+            Object::List { vault, deleted } => self.list(client, format, &vault.vault, *deleted).await,
+            Object::Versions(named) => self.versions(client, format, &named.vault.vault, &named.name).await,
+            Object::Backup { named, file } => {
+                self.backup(client, format, &named.vault.vault, &named.name, file).await
+            }
+            Object::Restore { vault, file } => self.restore(client, format, &vault.vault, file).await,
+            Object::Delete(named) => self.delete(client, format, &named.vault.vault, &named.name).await,
+            Object::Recover(named) => self.recover(client, format, &named.vault.vault, &named.name).await,
+            Object::Purge(named) => self.purge(client, format, &named.vault.vault, &named.name).await,
+        }
+    }
+
+    /// The host of a version's vault, and the path of what is done with the version.
+    pub(super) async fn place<N: Noun>(
+        self,
+        client: &Client,
+        which: &Which<N>,
+        operation: &str,
+    ) -> Result<(String, String)> {
+        let host = client.vault_host(&which.named.vault.vault).await?;
+        let version = which.version.as_deref().map(checked).transpose()?.unwrap_or_default();
+        let name = checked(&which.named.name)?;
+        Ok((host, format!("/{}/{name}/{version}{operation}?{VERSION}", self.collection)))
+    }
+
+    async fn list(self, client: &Client, format: Format, vault: &str, is_deleted: bool) -> Result<()> {
         let collection = if is_deleted { self.deleted } else { self.collection };
         let host = client.vault_host(vault).await?;
         self.print(format, &all_pages(client, &host, &format!("/{collection}?{VERSION}")).await?)
     }
 
-    pub(super) async fn versions(
-        self,
-        client: &Client,
-        format: Format,
-        vault: &str,
-        name: &str,
-    ) -> Result<()> {
+    async fn versions(self, client: &Client, format: Format, vault: &str, name: &str) -> Result<()> {
         let path = format!("/{}/{}/versions?{VERSION}", self.collection, checked(name)?);
         let items = all_pages(client, &client.vault_host(vault).await?, &path).await?;
         self.print(format, &items)
     }
 
-    pub(super) async fn delete(self, client: &Client, format: Format, vault: &str, name: &str) -> Result<()> {
+    async fn delete(self, client: &Client, format: Format, vault: &str, name: &str) -> Result<()> {
         let path = format!("/{}/{}?{VERSION}", self.collection, checked(name)?);
         let host = client.vault_host(vault).await?;
         let deleted: Value = client.json(Method::DELETE, &host, &path, None).await?;
@@ -93,20 +118,14 @@ impl Kind {
         })
     }
 
-    pub(super) async fn recover(
-        self,
-        client: &Client,
-        format: Format,
-        vault: &str,
-        name: &str,
-    ) -> Result<()> {
+    async fn recover(self, client: &Client, format: Format, vault: &str, name: &str) -> Result<()> {
         let path = format!("/{}/{}/recover?{VERSION}", self.deleted, checked(name)?);
         let host = client.vault_host(vault).await?;
         let recovered: Value = client.json(Method::POST, &host, &path, None).await?;
         output::print(format, &recovered, |_| format!("recovered {name}"))
     }
 
-    pub(super) async fn purge(self, client: &Client, format: Format, vault: &str, name: &str) -> Result<()> {
+    async fn purge(self, client: &Client, format: Format, vault: &str, name: &str) -> Result<()> {
         let path = format!("/{}/{}?{VERSION}", self.deleted, checked(name)?);
         let host = client.vault_host(vault).await?;
         client.send(Method::DELETE, &host, &path, None).await?.successful()?;
@@ -119,7 +138,7 @@ impl Kind {
     }
 
     /// The bytes that `az` writes, too.
-    pub(super) async fn backup(
+    async fn backup(
         self,
         client: &Client,
         format: Format,
@@ -140,13 +159,7 @@ impl Kind {
         Ok(())
     }
 
-    pub(super) async fn restore(
-        self,
-        client: &Client,
-        format: Format,
-        vault: &str,
-        file: &Path,
-    ) -> Result<()> {
+    async fn restore(self, client: &Client, format: Format, vault: &str, file: &Path) -> Result<()> {
         let backup = Octets(read(file, BACKUP_BYTES_MAX)?.to_vec());
         let path = format!("/{}/restore?{VERSION}", self.collection);
         let host = client.vault_host(vault).await?;

@@ -31,10 +31,8 @@ pub async fn secret(client: &Client, format: Format, command: &Secret) -> Result
             let shown = without_value(&answer.body)?;
             output::print(format, &shown, |shown| format!("set {}", output::text(shown, "/id")))?;
         }
-        Secret::Get { name, vault, version, value_file } => {
-            let host = client.vault_host(&vault.vault).await?;
-            let version = version.as_deref().map(checked).transpose()?.unwrap_or_default();
-            let path = format!("/secrets/{}/{version}?{VERSION}", checked(name)?);
+        Secret::Get { secret, value_file } => {
+            let (host, path) = SECRETS.place(client, secret, "").await?;
             let answer = client.send(Method::GET, &host, &path, None).await?.successful()?;
             #[derive(serde::Deserialize)]
             struct Bundle {
@@ -49,15 +47,7 @@ pub async fn secret(client: &Client, format: Format, command: &Secret) -> Result
                 }
             }
         }
-        Secret::List { vault, deleted } => SECRETS.list(client, format, &vault.vault, *deleted).await?,
-        Secret::Versions { name, vault } => SECRETS.versions(client, format, &vault.vault, name).await?,
-        Secret::Backup { name, vault, file } => {
-            SECRETS.backup(client, format, &vault.vault, name, file).await?
-        }
-        Secret::Restore { vault, file } => SECRETS.restore(client, format, &vault.vault, file).await?,
-        Secret::Delete { name, vault } => SECRETS.delete(client, format, &vault.vault, name).await?,
-        Secret::Recover { name, vault } => SECRETS.recover(client, format, &vault.vault, name).await?,
-        Secret::Purge { name, vault } => SECRETS.purge(client, format, &vault.vault, name).await?,
+        Secret::Object(command) => SECRETS.run(client, format, command).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
