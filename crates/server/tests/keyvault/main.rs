@@ -8,6 +8,7 @@ mod audit;
 mod authority;
 mod certificates;
 mod keys;
+mod keys_in_a_token;
 mod release;
 mod roles;
 #[path = "../support/mod.rs"]

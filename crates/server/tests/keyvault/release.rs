@@ -11,6 +11,7 @@ use vouchsafe_crypto::jose::{Algorithm, JwkSet, KeyKind, PublicKey, SigningKey};
 use vouchsafe_crypto::keys::{KeySpec, PrivateKey};
 use vouchsafe_crypto::pki::{ParsedCertificate, to_pem};
 use vouchsafe_domain::access::built_in;
+use vouchsafe_domain::audit::Outcome;
 use vouchsafe_domain::directory::AttestationIssuer;
 use vouchsafe_domain::ports::{Clock, Log};
 use vouchsafe_domain::resource::scope::Scope;
@@ -487,6 +488,19 @@ async fn a_key_leaves_only_if_its_attributes_its_policy_and_a_role_let_it() {
         let body = exportable(json!({"kty": "EC"}), &wrong);
         assert_eq!(scene.bench.refused("POST", "/keys/wrong/create", body).await, bad, "{wrong}");
     }
+    // A key leaves by a policy or not at all, and a policy is for what leaves.
+    let mut stays = exportable(json!({}), &usual_policy());
+    stays["attributes"]["exportable"] = json!(false);
+    let open = json!({"attributes": {"exportable": true}});
+    for (what, mut body) in [("no policy", open), ("a policy for nothing", stays)] {
+        for (method, path, key) in [
+            ("POST", "/keys/wrong/create", ("kty", json!("EC"))),
+            ("PUT", "/keys/wrong", ("key", published_key())),
+        ] {
+            body[key.0] = key.1;
+            assert_eq!(scene.bench.refused(method, path, body.clone()).await, bad, "{what} {path}");
+        }
+    }
 
     // The role for it is enough, and without it nothing is looked at.
     let (opened, home) = (&scene.bench.server.opened, scene.bench.server.memory.home);
@@ -508,14 +522,21 @@ async fn a_key_leaves_only_if_its_attributes_its_policy_and_a_role_let_it() {
     scene.bench.server.memory.log.flush().await.unwrap();
     let entries = scene.bench.server.memory.log.entries();
     let action = "Microsoft.KeyVault/vaults/keys/release/action";
-    let reasons: Vec<_> = entries
+    let said: Vec<_> = entries
         .iter()
         .filter(|(_, entry)| entry.action == action)
-        .map(|(_, entry)| entry.reason.clone().unwrap_or_default())
+        .map(|(_, entry)| (entry.outcome, entry.reason.clone().unwrap_or_default()))
         .collect();
-    for reason in
-        ["", "key_not_exportable", "attestation_authority", "attestation_conditions", "key_disabled"]
-    {
-        assert!(reasons.iter().any(|said| said == reason), "{reason:?} is not in {reasons:?}");
+    for (outcome, reason) in [
+        (Outcome::Done, ""),
+        (Outcome::Refused, "key_not_exportable"),
+        (Outcome::Refused, "attestation_authority"),
+        (Outcome::Refused, "attestation_conditions"),
+        (Outcome::Refused, "key_disabled"),
+    ] {
+        assert!(
+            said.contains(&(Some(outcome), reason.to_owned())),
+            "{outcome:?} {reason:?} is not in {said:?}"
+        );
     }
 }
