@@ -142,6 +142,11 @@ async fn what_openssl_made_is_imported_and_what_it_signs_is_merged() {
     let wrong = desk.file("wrong");
     desk.refused("the password is wrong", &["import", "x", "--file", &bundle, "--password-file", &wrong]);
     desk.refused("no private key", &["import", "x", "--file", &desk.file("ca.pem")]);
+    let both = desk.file("both.pem");
+    desk.refused("has no password", &["import", "x", "--file", &both, "--password-file", &password]);
+    let lock = ["pkcs8", "-topk8", "-in", "key.pem", "-out", "locked.pem", "-passout", "pass:opens it"];
+    assert!(desk.openssl(&lock).0);
+    desk.refused("`openssl pkey` decrypts it", &["import", "x", "--file", &desk.file("locked.pem")]);
 
     let outside = ["--issuer", "Unknown", "--key-type", "ec"];
     let begun = desk.certificate(&[&["create", "signed", "--subject", "CN=signed"], &outside[..]].concat());
@@ -165,7 +170,8 @@ async fn what_openssl_made_is_imported_and_what_it_signs_is_merged() {
     let (made, said) = desk.openssl(&[&["x509", "-req"], &sign[..]].concat());
     assert!(made, "{said}");
     desk.certificate(&["pending", "merge", "signed", "--file", &desk.file("signed.pem")]);
-    assert!(desk.certificate(&["show", "signed"]).contains("CN=elsewhere"));
+    let shown = desk.certificate(&["show", "signed"]);
+    assert_eq!((line(&shown, "subject"), line(&shown, "signed by")), ("CN=signed", "CN=elsewhere"));
 
     desk.certificate(&[&["create", "given-up", "--subject", "CN=x"], &outside[..]].concat());
     desk.certificate(&["pending", "cancel", "given-up"]);
@@ -232,4 +238,101 @@ async fn openssl_learns_from_the_private_authority_what_is_good_and_what_is_revo
     assert!(content, "{said}");
     let (content, said) = desk.openssl(&[&verify[..], &["revoked.pem"]].concat());
     assert!(!content && said.contains("certificate revoked"), "{said}");
+}
+
+/// A line of what `certificate show` prints, by its first word.
+#[track_caller]
+fn line<'a>(shown: &'a str, begins: &str) -> &'a str {
+    let found = shown.lines().find_map(|line| line.trim_start().strip_prefix(begins));
+    found.unwrap_or_else(|| panic!("no `{begins}` in {shown}")).trim()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_word_of_a_policy_is_in_the_certificate_that_is_made() {
+    let desk = Desk::new().await;
+    let words = [
+        "--subject=CN=all",
+        "--dns=a.example.test,b.example.test",
+        "--ip=10.1.2.3,fd00::1",
+        "--key-type=rsa",
+        "--size=3072",
+        "--months=7",
+        "--secret-form=pem",
+    ];
+    desk.certificate(&[&["create", "all"], &words[..]].concat());
+    // The same policy through a file, in which it is written whole.
+    let written = desk.ok(&["-o", "json", "certificate", "policy", "show", "all", "--vault", "app"]);
+    std::fs::write(desk.path("policy.json"), &written).expect("a file");
+    desk.certificate(&["create", "again", "--policy-file", &desk.file("policy.json")]);
+    for name in ["all", "again"] {
+        let file = format!("{name}.pem");
+        assert_eq!(line(&desk.certificate(&["show", name]), "subject"), "CN=all");
+        desk.certificate(&["download", name, "--file", &desk.file(&file)]);
+        let written = std::fs::read_to_string(desk.path(&file)).expect("PEM");
+        assert!(written.starts_with("-----BEGIN CERTIFICATE-----"), "{written}");
+        let (_, said) = desk.openssl(&["x509", "-in", &file, "-noout", "-text"]);
+        for part in [
+            "Public-Key: (3072 bit)",
+            "DNS:a.example.test, DNS:b.example.test, IP Address:10.1.2.3, IP Address:FD00:0:0:0:0:0:0:1",
+        ] {
+            assert!(said.contains(part), "no `{part}` in {said}");
+        }
+        // Seven months are more than 200 days and less than 220.
+        let lasts = |days: u32| {
+            let seconds = (days * 86_400).to_string();
+            desk.openssl(&["x509", "-in", &file, "-noout", "-checkend", &seconds]).0
+        };
+        assert!(lasts(200) && !lasts(220), "{name}");
+        // The secret has the key, in PEM; the chain comes from there, and is given without it.
+        assert!(desk.ok(&["secret", "get", name, "--vault", "app"]).contains("BEGIN PRIVATE KEY"), "{name}");
+        let chain = desk.certificate(&["download", name, "--form", "chain"]);
+        assert!(chain.contains("BEGIN CERTIFICATE") && !chain.contains("KEY"), "{chain}");
+    }
+    desk.refused("cannot create", &["download", "all", "--file", &desk.file("all.pem")]);
+
+    let stays =
+        ["--subject=CN=stays", "--key-type=ec", "--curve=P-384", "--not-exportable", "--secret-form=pem"];
+    desk.certificate(&[&["create", "stays"], &stays[..]].concat());
+    desk.certificate(&["download", "stays", "--file", &desk.file("stays.pem")]);
+    let (_, said) = desk.openssl(&["x509", "-in", "stays.pem", "-noout", "-text"]);
+    assert!(said.contains("ASN1 OID: secp384r1"), "{said}");
+    let secret = desk.ok(&["secret", "get", "stays", "--vault", "app"]);
+    assert!(secret.contains("BEGIN CERTIFICATE") && !secret.contains("KEY"), "{secret}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_and_lists_say_what_is_asked_for_and_nothing_is_waited_for_unasked() {
+    let desk = Desk::new().await;
+    let how = ["--key-type", "ec", "--months", "2"];
+    desk.certificate(&[&["create", "web", "--subject", "CN=first"], &how[..]].concat());
+    let versions = desk.certificate(&["versions", "web"]);
+    let first = line(&versions, "web/").split_whitespace().next().expect("a version");
+    let begun = desk.certificate(&["create", "web", "--subject", "CN=second", "--no-wait"]);
+    assert!(begun.contains("web is being made"), "{begun}");
+    assert!(desk.certificate(&["pending", "show", "web"]).contains("completed"));
+    let shown = |more: &[&str]| desk.certificate(&[&["show", "web"], more].concat());
+    let (now, before) = (shown(&[]), shown(&["--version", first]));
+    assert_eq!((line(&now, "subject"), line(&before, "subject")), ("CN=second", "CN=first"));
+    desk.certificate(&["download", "web", "--version", first, "--file", &desk.file("first.pem")]);
+    let (_, said) = desk.openssl(&["x509", "-in", "first.pem", "-noout", "-text", "-nameopt", "RFC2253"]);
+    assert!(said.contains("Subject: CN=first") && said.contains("id-ecPublicKey"), "{said}");
+    let listed = desk.certificate(&["list"]);
+    assert!(line(&listed, "web").contains(line(&now, "expires")), "{listed}{now}");
+    assert_ne!(line(&now, "expires"), line(&now, "not before"));
+
+    desk.certificate(&[
+        "issuer",
+        "set",
+        "off",
+        "--account",
+        "example.test",
+        "--organization",
+        "4711",
+        "--disabled",
+    ]);
+    let issuer = desk.certificate(&["issuer", "show", "off"]);
+    let said = ["account", "organization", "enabled"].map(|what| line(&issuer, what));
+    assert_eq!(said, ["example.test", "4711", "false"]);
+    desk.certificate(&["issuer", "remove", "off"]);
+    desk.refused("(CertificateIssuerNotFound)", &["issuer", "show", "off"]);
 }
