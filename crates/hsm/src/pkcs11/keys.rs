@@ -165,11 +165,14 @@ impl TokenConnection {
         self.session.find_objects(&template).map_err(lost)
     }
 
-    /// Forgets a key with its public half; one that is gone is no error, one that is another is.
+    /// Forgets a key with its public half. One that is not found may be one that only this process does not see: whether
+    /// it is gone is not decided here.
     pub(super) fn destroy(&mut self, key: &TokenKey) -> Result<(), Fault> {
-        self.look()?;
         let handle = match self.find(key) {
-            Err(Fault::Answer(HsmError::NotFound)) => return self.destroy_public(key),
+            Err(Fault::Answer(HsmError::NotFound)) => {
+                self.destroy_public(key)?;
+                return Err(Fault::Answer(HsmError::NotFound));
+            }
             other => other?,
         };
         self.handles.clear();

@@ -9,6 +9,7 @@
 //! until an operator says that it was looked at.
 
 use std::io;
+use std::iter;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -105,14 +106,20 @@ impl ModuleProcesses {
 impl Connector for ModuleProcesses {
     fn connect(&self, until: Instant) -> Result<Box<dyn Connection>, Fault> {
         let mut process = self.shared.open(until)?;
-        for id in std::mem::take(&mut *self.shared.unknown()) {
+        let mut unknown = std::mem::take(&mut *self.shared.unknown()).into_iter();
+        while let Some(id) = unknown.next() {
             let forgotten = process.forget(id, until);
             self.shared.destroyed.fetch_add(1, Ordering::SeqCst);
             if let Err(fault) = forgotten {
                 process.end();
-                self.shared.remember_unknown(id);
+                iter::once(id).chain(unknown).for_each(|id| self.shared.remember_unknown(id));
                 return Err(fault);
             }
+        }
+        // INVARIANT: a new connection sees everything.
+        if process.has_written {
+            drop(process);
+            process = self.shared.open(until)?;
         }
         Ok(Box::new(process))
     }
@@ -232,6 +239,7 @@ impl Process {
     }
 
     fn forget(&mut self, id: [u8; ID_BYTES], until: Instant) -> Result<(), Fault> {
+        self.has_written = true;
         let answer = self.ask(&Order::encode_forget(id), until).map_err(not_lost)?;
         Answer::decode_forgotten(&answer).map_err(misunderstood)?
     }
@@ -286,11 +294,15 @@ impl Connection for Process {
             self.end();
             self.shared.remember_unknown(id);
         }
-        if could_be_blind && next_id.is_none() && matches!(answer, Err(Fault::Answer(HsmError::NotFound))) {
+        match answer {
             // Nothing was done, so that a new process, which sees everything, may be asked once more.
-            return Err(Fault::Lost("the module's process does not see the key; a new one may".into()));
+            Err(Fault::Answer(HsmError::NotFound)) if could_be_blind => {
+                Err(Fault::Lost("the module's process does not see the key; a new one may".into()))
+            }
+            // One that is gone needs no destroying.
+            Err(Fault::Answer(HsmError::NotFound)) if destroyed > 0 => Ok(Reply::Done),
+            other => other,
         }
-        answer
     }
 }
 

@@ -197,8 +197,8 @@ impl Worker {
 
     /// Nobody will ever remember a key that was made for an answer that nobody heard.
     fn undo(&mut self, answer: Result<Reply, Fault>) {
-        if let (Ok(Reply::Held(key, _)), Some(connection)) = (answer, &mut self.connection)
-            && connection.perform(&Request::Destroy(key), Instant::now() + limits::CALL_DEADLINE).is_err()
+        if let Ok(Reply::Held(key, _)) = answer
+            && self.perform(&Request::Destroy(key), Instant::now() + limits::CALL_DEADLINE).is_err()
         {
             tracing::warn!("a key that nobody asked for any more stays in the token");
         }

@@ -6,13 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cryptoki::object::{Attribute, AttributeType};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
 use rustix::process::Signal;
-use vouchsafe_crypto::keys::{KeySpec, PublicKey, SignatureAlgorithm};
+use vouchsafe_crypto::keys::{
+    KeySpec, PrivateKey, PublicKey, SignatureAlgorithm, TransportAlgorithm, wrap_for,
+};
 use vouchsafe_domain::ports::Hsm;
-use vouchsafe_domain::ports::hsm::{HsmError, KeyRef};
+use vouchsafe_domain::ports::hsm::{ByokBlob, HsmError, KeyRef};
 use vouchsafe_hsm::breaker::Position;
 use vouchsafe_hsm::pkcs11::material::{Check, TokenKey};
 use vouchsafe_hsm::pkcs11::settings::ModuleProgram;
@@ -233,6 +235,71 @@ fn the_processes_see_what_others_make_while_they_make_keys_themselves() {
                     }
                 }
             }
+        });
+    });
+}
+
+#[test]
+fn a_key_that_another_process_made_is_destroyed_by_one_that_was_making_a_key_meanwhile() {
+    let name =
+        "processes::a_key_that_another_process_made_is_destroyed_by_one_that_was_making_a_key_meanwhile";
+    in_its_own_process(name, &["purged"], |soft| {
+        run(async {
+            let mut settings = settings(&soft, "purged");
+            settings.workers = 1;
+            let ((slow, _), (quick, _)) = (with(&settings), with(&settings));
+            for holder in [&slow, &quick] {
+                holder.healthy().await.unwrap();
+            }
+            for _ in 0..3 {
+                // What it sees is from before these keys, and what it writes is from after them.
+                let maker = Arc::clone(&slow);
+                let making = tokio::spawn(async move { maker.generate(KeySpec::Rsa3072).await.map(drop) });
+                let mut others = Vec::new();
+                for _ in 0..3 {
+                    others.push(quick.generate(KeySpec::P256).await.unwrap());
+                }
+                making.await.unwrap().unwrap();
+                for key in &others {
+                    slow.destroy(&key.reference(KeySpec::P256)).await.unwrap();
+                    slow.destroy(&key.reference(KeySpec::P256)).await.unwrap();
+                }
+                let (witness, _) = with(&settings);
+                for key in &others {
+                    let signed = witness.sign(&key.reference(KeySpec::P256), ES256, DIGEST).await;
+                    assert_eq!(signed.err(), Some(HsmError::NotFound), "it was said to be destroyed");
+                }
+            }
+            let public = [Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::KeyType(KeyType::EC)];
+            let left = intruder(&soft, "purged").find_objects(&public).unwrap();
+            assert!(left.is_empty(), "nor is a public half left: {left:?}");
+        });
+    });
+}
+
+#[test]
+fn a_key_is_taken_over_under_an_exchange_key_that_another_process_made_meanwhile() {
+    let name = "processes::a_key_is_taken_over_under_an_exchange_key_that_another_process_made_meanwhile";
+    in_its_own_process(name, &["exchange"], |soft| {
+        run(async {
+            let mut settings = settings(&soft, "exchange");
+            settings.workers = 1;
+            let ((slow, _), (quick, _)) = (with(&settings), with(&settings));
+            for holder in [&slow, &quick] {
+                holder.healthy().await.unwrap();
+            }
+            let (spec, brought) = (KeySpec::Rsa2048, PrivateKey::generate(KeySpec::Oct256));
+            let exchange = PrivateKey::generate(spec);
+            let algorithm = TransportAlgorithm::CkmRsaAesKeyWrap;
+            let blob = wrap_for(&exchange.public().unwrap(), algorithm, &brought).unwrap();
+            let maker = Arc::clone(&slow);
+            let making = tokio::spawn(async move { maker.generate(KeySpec::Rsa3072).await.map(drop) });
+            quick.generate(KeySpec::P256).await.unwrap();
+            let exchange = quick.import(exchange).await.unwrap();
+            making.await.unwrap().unwrap();
+            let blob = ByokBlob::new(blob).unwrap();
+            let taken = slow.import_wrapped(&exchange.reference(spec), &blob, KeySpec::Oct256).await;
+            assert_eq!(taken.map(drop), Ok(()));
         });
     });
 }
