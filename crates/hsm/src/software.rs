@@ -15,7 +15,7 @@ use vouchsafe_crypto::keys::{
 };
 use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::limits::RANDOM_BYTES_MAX;
-use vouchsafe_domain::ports::hsm::{ByokBlob, HeldKey, Hsm, HsmError, KeyRef};
+use vouchsafe_domain::ports::hsm::{ByokBlob, Exportable, HeldKey, Hsm, HsmError, KeyRef};
 use zeroize::Zeroizing;
 
 use crate::pool::KeyPool;
@@ -94,7 +94,8 @@ impl Hsm for SoftwareKeys {
         true
     }
 
-    async fn generate(&self, spec: KeySpec) -> Result<HeldKey, HsmError> {
+    /// What a caller may take out is decided by whoever asks: a key in software is as exportable as its record says.
+    async fn generate(&self, spec: KeySpec, _: Exportable) -> Result<HeldKey, HsmError> {
         if spec.family() != KeyFamily::Rsa {
             return Ok(hold(&PrivateKey::generate(spec)));
         }
@@ -102,7 +103,7 @@ impl Hsm for SoftwareKeys {
         self.compute(move || Ok(hold(&pool.take(spec).unwrap_or_else(|| PrivateKey::generate(spec))))).await
     }
 
-    async fn import(&self, key: PrivateKey) -> Result<HeldKey, HsmError> {
+    async fn import(&self, key: PrivateKey, _: Exportable) -> Result<HeldKey, HsmError> {
         Ok(hold(&key))
     }
 
@@ -111,6 +112,7 @@ impl Hsm for SoftwareKeys {
         exchange: &KeyRef<'_>,
         blob: &ByokBlob,
         spec: KeySpec,
+        _: Exportable,
     ) -> Result<HeldKey, HsmError> {
         let (wrapping_key, inner) = blob.split(exchange.spec)?;
         let (wrapping_key, inner) = (wrapping_key.to_vec(), inner.to_vec());

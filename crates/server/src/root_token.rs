@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use data_encoding::HEXLOWER;
 use vouchsafe_crypto::keys::{Encrypted, EncryptionAlgorithm, KeySpec};
 use vouchsafe_crypto::{Reason, SecretBytes};
-use vouchsafe_domain::ports::hsm::{HsmError, KeyRef};
+use vouchsafe_domain::ports::hsm::{Exportable, HsmError, KeyRef};
 use vouchsafe_hsm::TokenSettings;
 use vouchsafe_hsm::pkcs11::OpenError;
 use vouchsafe_hsm::pkcs11::connection::{Connection, Connector, Fault, Reply, Request};
@@ -101,8 +101,10 @@ impl RootWrapper for RootToken {
 
     fn wrap(&self, key: &SecretBytes, context: &[u8]) -> Result<Vec<u8>, WrapError> {
         let mut opened = self.open()?;
-        let Reply::Held(wrapping, _) =
-            opened.perform(&Request::Generate(KeySpec::Oct256), self.settings.generate_deadline)?
+        let Reply::Held(wrapping, _) = opened.perform(
+            &Request::Generate(KeySpec::Oct256, Exportable::Never),
+            self.settings.generate_deadline,
+        )?
         else {
             return Err(unexpected());
         };
@@ -206,7 +208,7 @@ impl Stored {
         let (tag, value) = rest.split_at_checked(TAG_BYTES)?;
         let material = SecretBytes::new(material.to_vec());
         let key = TokenKey::from_reference(&KeyRef { spec: KeySpec::Oct256, material: &material }).ok()?;
-        if format != FORMAT || serial.len() > SERIAL_BYTES_MAX {
+        if format != FORMAT || serial.len() > SERIAL_BYTES_MAX || key.exportable != Exportable::Never {
             return None;
         }
         let serial = std::str::from_utf8(serial).ok()?.to_owned();
@@ -222,7 +224,12 @@ mod tests {
 
     #[test]
     fn what_is_stored_comes_back_and_nothing_else_is_read() {
-        let key = TokenKey { spec: KeySpec::Oct256, id: [1; 16], check: Check::Value([2; 32]) };
+        let key = TokenKey {
+            spec: KeySpec::Oct256,
+            id: [1; 16],
+            exportable: Exportable::Never,
+            check: Check::Value([2; 32]),
+        };
         let stored =
             Stored { serial: "4711".into(), key, iv: vec![3; 12], tag: vec![4; 16], value: vec![5; 32] };
         let bytes = stored.encode().expect("encoded");

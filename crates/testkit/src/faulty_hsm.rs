@@ -10,7 +10,7 @@ use vouchsafe_crypto::keys::{
     TransportAlgorithm,
 };
 use vouchsafe_domain::ports::Hsm;
-use vouchsafe_domain::ports::hsm::{ByokBlob, HeldKey, HsmError, KeyRef, TokenStatement};
+use vouchsafe_domain::ports::hsm::{ByokBlob, Exportable, HeldKey, HsmError, KeyRef, TokenStatement};
 
 /// What happens to calls.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -66,12 +66,16 @@ impl Hsm for FaultyHsm {
         self.inner.decrypts(spec, algorithm)
     }
 
-    async fn generate(&self, spec: KeySpec) -> Result<HeldKey, HsmError> {
-        self.pass().await?.generate(spec).await
+    fn releases(&self, spec: KeySpec) -> bool {
+        self.inner.releases(spec)
     }
 
-    async fn import(&self, key: PrivateKey) -> Result<HeldKey, HsmError> {
-        self.pass().await?.import(key).await
+    async fn generate(&self, spec: KeySpec, exportable: Exportable) -> Result<HeldKey, HsmError> {
+        self.pass().await?.generate(spec, exportable).await
+    }
+
+    async fn import(&self, key: PrivateKey, exportable: Exportable) -> Result<HeldKey, HsmError> {
+        self.pass().await?.import(key, exportable).await
     }
 
     async fn import_wrapped(
@@ -79,8 +83,9 @@ impl Hsm for FaultyHsm {
         exchange: &KeyRef<'_>,
         blob: &ByokBlob,
         spec: KeySpec,
+        exportable: Exportable,
     ) -> Result<HeldKey, HsmError> {
-        self.pass().await?.import_wrapped(exchange, blob, spec).await
+        self.pass().await?.import_wrapped(exchange, blob, spec, exportable).await
     }
 
     async fn sign(

@@ -67,10 +67,20 @@ pub fn wrap_for(
     algorithm: TransportAlgorithm,
     key: &PrivateKey,
 ) -> Result<Vec<u8>, Misuse> {
-    let wrapping_key = new_wrapping_key()?;
-    let mut blob = recipient.encrypt_oaep(algorithm.oaep(), wrapping_key.expose(Reason::Cipher))?;
+    let (wrapping_key, mut blob) = wrapping_key_for(recipient, algorithm)?;
     blob.extend(wrap_key(&wrapping_key, &key.in_the_clear())?);
     Ok(blob)
+}
+
+/// A fresh AES-256 key, and the same under an RSA key: with what the first wraps after it, the second is the layout. For
+/// holders whose keys are wrapped where they are.
+pub fn wrapping_key_for(
+    recipient: &PublicKey,
+    algorithm: TransportAlgorithm,
+) -> Result<(SecretBytes, Vec<u8>), Misuse> {
+    let wrapping_key = new_wrapping_key()?;
+    let outer = recipient.encrypt_oaep(algorithm.oaep(), wrapping_key.expose(Reason::Cipher))?;
+    Ok((wrapping_key, outer))
 }
 
 /// A fresh AES-256 key that wraps one other.

@@ -31,11 +31,16 @@ pub trait Hsm: Send + Sync {
         self.holds(spec) && algorithm.fits(spec)
     }
 
+    /// Whether a key of this kind can be held so that [`Hsm::wrap_for_release`] gives it away.
+    fn releases(&self, spec: KeySpec) -> bool {
+        self.holds(spec)
+    }
+
     /// Makes a new key.
-    async fn generate(&self, spec: KeySpec) -> Result<HeldKey, HsmError>;
+    async fn generate(&self, spec: KeySpec, exportable: Exportable) -> Result<HeldKey, HsmError>;
 
     /// Takes over a key that was made elsewhere.
-    async fn import(&self, key: PrivateKey) -> Result<HeldKey, HsmError>;
+    async fn import(&self, key: PrivateKey, exportable: Exportable) -> Result<HeldKey, HsmError>;
 
     /// Takes over a key that only `exchange`, a held RSA key, can unwrap; the key is never in the clear outside.
     async fn import_wrapped(
@@ -43,6 +48,7 @@ pub trait Hsm: Send + Sync {
         exchange: &KeyRef<'_>,
         blob: &ByokBlob,
         spec: KeySpec,
+        exportable: Exportable,
     ) -> Result<HeldKey, HsmError>;
 
     /// Signs a digest; ECDSA signatures are `r || s`.
@@ -80,15 +86,14 @@ pub trait Hsm: Send + Sync {
         parts: &CiphertextParts<'_>,
     ) -> Result<SecretBytes, HsmError>;
 
-    /// Wraps a key for an environment that it may be released to. A holder that never gives its keys away refuses.
+    /// Wraps a key for an environment that it may be released to; the key is never in the clear outside. A holder that
+    /// knows of a key that it is not exportable refuses.
     async fn wrap_for_release(
         &self,
-        _: &KeyRef<'_>,
-        _: &PublicKey,
-        _: TransportAlgorithm,
-    ) -> Result<Vec<u8>, HsmError> {
-        Err(HsmError::Unsupported("what holds the key never gives it away"))
-    }
+        key: &KeyRef<'_>,
+        recipient: &PublicKey,
+        algorithm: TransportAlgorithm,
+    ) -> Result<Vec<u8>, HsmError>;
 
     /// Says what is said of a key where it is held, read there now. Nobody else's word stands behind what a holder says of
     /// itself, so that one in this process has nothing to say.
@@ -110,6 +115,15 @@ pub trait Hsm: Send + Sync {
 
     /// Whether the holder answers now.
     async fn healthy(&self) -> Result<(), HsmError>;
+}
+
+/// Whether a key may ever leave its holder. It is said when the key is made or taken over, and stays so.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Exportable {
+    /// It stays where it is.
+    Never,
+    /// It can be wrapped for an environment.
+    OnRelease,
 }
 
 /// A key that a holder has.

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use vouchsafe_crypto::keys::{
-    CiphertextParts, Encrypted, EncryptionAlgorithm, KeySpec, PrivateKey, SignatureAlgorithm,
+    CiphertextParts, Encrypted, EncryptionAlgorithm, KeySpec, PrivateKey, PublicKey, SignatureAlgorithm,
+    TransportAlgorithm,
 };
 use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::Fault;
@@ -15,12 +16,12 @@ use vouchsafe_domain::access::built_in;
 use vouchsafe_domain::access::caller::Caller;
 use vouchsafe_domain::audit::{Outcome, Phase};
 use vouchsafe_domain::ports::Log;
-use vouchsafe_domain::ports::hsm::{ByokBlob, HeldKey, Hsm, HsmError, KeyRef, WrappedKind};
+use vouchsafe_domain::ports::hsm::{ByokBlob, Exportable, HeldKey, Hsm, HsmError, KeyRef, WrappedKind};
 use vouchsafe_domain::resource::scope::Scope;
 use vouchsafe_domain::resource::{self, Sku, VaultToPut};
 use vouchsafe_domain::time::Timestamp;
 use vouchsafe_domain::vault::{
-    Error, KeyAttributes, KeyOperation, KeyToCreate, KeyToImport, KeyUpdate, WrappedKey,
+    Error, KeyAttributes, KeyOperation, KeyToCreate, KeyToImport, KeyUpdate, ReleasePolicy, WrappedKey,
 };
 use vouchsafe_testkit::faulty_store::CommitFault;
 use vouchsafe_testkit::world::{InMemory, KEY_VAULT};
@@ -34,6 +35,10 @@ pub struct Token {
     made: AtomicU64,
     away: AtomicBool,
     locked: AtomicBool,
+    /// Whether it wraps no key for anybody.
+    wraps_nothing: AtomicBool,
+    /// What was asked of each key that came to be.
+    exportable: Mutex<Vec<Exportable>>,
 }
 
 impl Token {
@@ -51,7 +56,8 @@ impl Token {
         PrivateKey::from_material(*spec, material).map_err(|_| HsmError::Mismatch)
     }
 
-    fn hold(&self, key: &PrivateKey) -> HeldKey {
+    fn hold(&self, key: &PrivateKey, exportable: Exportable) -> HeldKey {
+        self.exportable.lock().expect("a lock").push(exportable);
         let number = self.made.fetch_add(1, Ordering::SeqCst);
         let handle = format!("handle {number}").into_bytes();
         self.keys.lock().expect("a lock").insert(handle.clone(), (key.spec(), key.to_material()));
@@ -70,14 +76,18 @@ impl Hsm for Token {
         spec != KeySpec::P256K
     }
 
-    async fn generate(&self, spec: KeySpec) -> Result<HeldKey, HsmError> {
-        self.answers()?;
-        Ok(self.hold(&PrivateKey::generate(spec)))
+    fn releases(&self, spec: KeySpec) -> bool {
+        self.holds(spec) && !self.wraps_nothing.load(Ordering::SeqCst)
     }
 
-    async fn import(&self, key: PrivateKey) -> Result<HeldKey, HsmError> {
+    async fn generate(&self, spec: KeySpec, exportable: Exportable) -> Result<HeldKey, HsmError> {
         self.answers()?;
-        Ok(self.hold(&key))
+        Ok(self.hold(&PrivateKey::generate(spec), exportable))
+    }
+
+    async fn import(&self, key: PrivateKey, exportable: Exportable) -> Result<HeldKey, HsmError> {
+        self.answers()?;
+        Ok(self.hold(&key, exportable))
     }
 
     /// The wrapping is the adapters' business: here it is enough who unwraps.
@@ -86,9 +96,19 @@ impl Hsm for Token {
         exchange: &KeyRef<'_>,
         _: &ByokBlob,
         spec: KeySpec,
+        exportable: Exportable,
     ) -> Result<HeldKey, HsmError> {
         self.key(exchange)?;
-        Ok(self.hold(&PrivateKey::generate(spec)))
+        Ok(self.hold(&PrivateKey::generate(spec), exportable))
+    }
+
+    async fn wrap_for_release(
+        &self,
+        _: &KeyRef<'_>,
+        _: &PublicKey,
+        _: TransportAlgorithm,
+    ) -> Result<Vec<u8>, HsmError> {
+        Err(HsmError::Unsupported("nothing is released in these tests"))
     }
 
     async fn sign(
@@ -408,6 +428,60 @@ async fn a_wrapped_key_is_unwrapped_by_a_key_of_the_token_that_may_do_nothing_el
     import(&importer, "theirs", "exchange", 256 + 40).await.expect("a key");
 }
 
+fn exportable(wanted: KeyToCreate) -> KeyToCreate {
+    let data = br#"{"version": "1.0.0", "anyOf": [{"authority": "https://attest.example", "allOf": [
+        {"claim": "x-ms-attestation-type", "equals": "sevsnpvm"}]}]}"#;
+    let release_policy = Some(ReleasePolicy { content_type: None, data: data.to_vec(), immutable: false });
+    KeyToCreate {
+        attributes: KeyAttributes { exportable: true, ..KeyAttributes::default() },
+        release_policy,
+        ..wanted
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_told_of_each_key_whether_it_may_ever_leave() {
+    let (app, token) = with_token(19).await;
+    let (context, vault) = (app.opened.context(), &app.vault.name);
+    let asked = || std::mem::take(&mut *token.exportable.lock().expect("a lock"));
+    app.create("kept", &in_token()).await.expect("a key");
+    assert_eq!(asked(), [Exportable::Never]);
+    let head = app.create("leaves", &exportable(in_token())).await.expect("a key");
+    assert!(head.current.in_token && head.current.attributes.exportable);
+    // So is the token of the version that follows, whoever has it made.
+    app.platform().rotate_key(&context, &app.caller, vault, &object("leaves")).await.expect("a version");
+    app.platform().rotate_key(&context, &app.caller, vault, &object("kept")).await.expect("a version");
+    assert_eq!(asked(), [Exportable::OnRelease, Exportable::OnRelease, Exportable::Never]);
+    let KeyToCreate { operations, attributes, release_policy, .. } = exportable(in_token());
+    let key = PrivateKey::generate(KeySpec::P256);
+    let brought = KeyToImport { key, in_token: true, operations, attributes, release_policy };
+    let name = object("brought");
+    let imported = app.platform().import_key(&context, &app.caller, vault, &name, brought).await;
+    assert!(imported.is_ok() && asked() == [Exportable::OnRelease]);
+    app.create("exchange", &exchange_key()).await.expect("a key");
+    let KeyToCreate { attributes, release_policy, .. } = exportable(in_token());
+    for (name, brought, expected) in [
+        ("wrapped", wrapped("exchange", 256 + 40), Exportable::Never),
+        (
+            "wrapped-to-leave",
+            WrappedKey { attributes, release_policy, ..wrapped("exchange", 256 + 40) },
+            Exportable::OnRelease,
+        ),
+    ] {
+        let name = object(name);
+        let done = app.platform().import_wrapped_key(&context, &app.caller, vault, &name, brought).await;
+        assert!(done.is_ok(), "{name}");
+        assert_eq!(asked().last(), Some(&expected), "{name}");
+    }
+    // A token that wraps no key makes none that would be told to leave and could not.
+    token.wraps_nothing.store(true, Ordering::SeqCst);
+    let before = token.count();
+    assert!(matches!(app.create("stuck", &exportable(in_token())).await, Err(Error::BadParameter(_))));
+    assert_eq!(token.count(), before);
+    app.create("stuck", &in_token()).await.expect("a key");
+    app.create("soft", &exportable(to_create(KeySpec::P256))).await.expect("a key in software");
+}
+
 fn exchange_key() -> KeyToCreate {
     KeyToCreate { spec: KeySpec::Rsa2048, operations: Some(vec![KeyOperation::Import]), ..in_token() }
 }
@@ -436,6 +510,7 @@ async fn a_key_that_unwraps_others_is_made_in_the_token_and_stays_what_it_is() {
         ("of another kind", KeyToCreate { spec: KeySpec::P256, ..exchange.clone() }),
         ("symmetric", KeyToCreate { spec: KeySpec::Oct256, ..exchange.clone() }),
         ("with another operation", KeyToCreate { operations: both.clone(), ..exchange.clone() }),
+        ("for whoever it is released to", exportable(exchange.clone())),
     ] {
         let made = app.create("exchange", &wanted).await;
         assert!(matches!(made, Err(Error::BadParameter(_))), "{what}");

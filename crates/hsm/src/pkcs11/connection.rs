@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use vouchsafe_crypto::SecretBytes;
 use vouchsafe_crypto::keys::{
-    Encrypted, EncryptionAlgorithm, KeySpec, PrivateKey, PublicKey, SignatureAlgorithm,
+    Encrypted, EncryptionAlgorithm, KeySpec, PrivateKey, PublicKey, SignatureAlgorithm, TransportAlgorithm,
 };
-use vouchsafe_domain::ports::hsm::{HsmError, TokenStatement};
+use vouchsafe_domain::ports::hsm::{Exportable, HsmError, TokenStatement};
 
 use super::material::TokenKey;
 
@@ -29,9 +29,9 @@ pub trait Connection {
 /// What a token is asked to do.
 pub enum Request {
     /// Make a key.
-    Generate(KeySpec),
+    Generate(KeySpec, Exportable),
     /// Take a key over.
-    Import(Box<PrivateKey>),
+    Import(Box<PrivateKey>, Exportable),
     /// Take a key over that only `exchange` can unwrap.
     ImportWrapped {
         /// The RSA key that unwraps.
@@ -42,6 +42,8 @@ pub enum Request {
         wrapped: Vec<u8>,
         /// What the key must be.
         spec: KeySpec,
+        /// Whether it is to be wrapped for others one day.
+        exportable: Exportable,
     },
     /// Sign a digest.
     Sign(TokenKey, SignatureAlgorithm, Vec<u8>),
@@ -69,6 +71,15 @@ pub enum Request {
         /// To whom a padded message is encrypted that the token cannot take the padding off.
         bridge: Option<PublicKey>,
     },
+    /// Wrap a key for somebody, in the layout of `CKM_RSA_AES_KEY_WRAP`.
+    WrapFor {
+        /// The key.
+        key: TokenKey,
+        /// Whose private half opens it.
+        recipient: PublicKey,
+        /// How the AES key in the middle is wrapped.
+        algorithm: TransportAlgorithm,
+    },
     /// Say whether the key is there and is the one that is meant.
     Find(TokenKey),
     /// Say what the token says of a key, which is proved once more.
@@ -84,14 +95,16 @@ pub enum Request {
 impl Request {
     /// Whether it may take as long as making a key takes.
     pub fn makes_a_key(&self) -> bool {
-        self.made_spec().is_some()
+        self.made().is_some()
     }
 
-    /// The kind of key that it makes, if it makes one.
-    pub fn made_spec(&self) -> Option<KeySpec> {
+    /// What kind of key it makes, if it makes one.
+    pub fn made(&self) -> Option<(KeySpec, Exportable)> {
         match self {
-            Self::Generate(spec) | Self::ImportWrapped { spec, .. } => Some(*spec),
-            Self::Import(key) => Some(key.spec()),
+            Self::Generate(spec, exportable) | Self::ImportWrapped { spec, exportable, .. } => {
+                Some((*spec, *exportable))
+            }
+            Self::Import(key, exportable) => Some((key.spec(), *exportable)),
             _ => None,
         }
     }
@@ -120,6 +133,8 @@ pub enum Reply {
     Serial(String),
     /// What the token says of a key.
     Attested(Box<TokenStatement>),
+    /// A key that only the one it was wrapped for can open.
+    Wrapped(Vec<u8>),
     /// Done.
     Done,
 }

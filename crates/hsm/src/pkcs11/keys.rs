@@ -1,15 +1,16 @@
-//! Keys in a token: made so that they cannot leave it, found by id, and proved before their first use.
+//! Keys in a token: made so that they cannot leave it, unless that is what they are for, found by id, and proved before
+//! their first use.
 //!
-//! SECURITY: a template is a wish. What a token made of it is read back, and a key that could leave the token or is
-//! shown in the clear is destroyed and refused. The same is looked at again whenever a connection meets a key for the
-//! first time, together with a proof that it is the key that is remembered.
+//! SECURITY: a template is a wish. What a token made of it is read back, and a key that could leave the token and should
+//! not, could not and should, or is shown in the clear is destroyed and refused. The same is looked at again whenever a
+//! connection meets a key for the first time, together with a proof that it is the key that is remembered.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use vouchsafe_crypto::keys::{KeyFamily, KeySpec, PublicKey, SignatureAlgorithm};
-use vouchsafe_domain::ports::hsm::HsmError;
+use vouchsafe_domain::ports::hsm::{Exportable, HsmError};
 
 use super::connection::{Fault, Reply};
 use super::material::{Check, ID_BYTES, TokenKey};
@@ -23,14 +24,14 @@ const CHECK_BLOCK: &[u8; 16] = b"vouchsafe check\x01";
 
 impl TokenConnection {
     /// Makes a key in the token.
-    pub(super) fn generate(&mut self, spec: KeySpec) -> Result<Reply, Fault> {
-        let id = self.new_id()?;
-        let made = match self.generate_object(spec, id, true) {
-            Err(error) if refuses_strictness(&error) => self.generate_object(spec, id, false),
+    pub(super) fn generate(&mut self, spec: KeySpec, exportable: Exportable) -> Result<Reply, Fault> {
+        let plan = Plan { spec, id: self.new_id()?, exportable };
+        let made = match self.generate_object(plan, true) {
+            Err(error) if refuses_strictness(&error) => self.generate_object(plan, false),
             other => other,
         };
         let (public, private) = made.map_err(fault)?;
-        let held = self.take_in(spec, id, private, Origin::Made, |token| match public {
+        let held = self.take_in(plan, private, Origin::Made, |token| match public {
             Some(public) => token.read_public(spec, public).map(Some),
             None => Ok(None),
         });
@@ -44,11 +45,11 @@ impl TokenConnection {
 
     fn generate_object(
         &self,
-        spec: KeySpec,
-        id: [u8; ID_BYTES],
+        plan: Plan,
         strict: bool,
     ) -> Result<(Option<ObjectHandle>, ObjectHandle), Error> {
-        let mut private = private_template(spec, id, strict);
+        let Plan { spec, id, .. } = plan;
+        let mut private = private_template(plan, strict);
         let mut public = vec![
             Attribute::Token(true),
             Attribute::Private(false),
@@ -80,13 +81,12 @@ impl TokenConnection {
     /// Accepts a key that has just come to be in the token, or destroys it.
     pub(super) fn take_in(
         &mut self,
-        spec: KeySpec,
-        id: [u8; ID_BYTES],
+        Plan { spec, id, exportable }: Plan,
         handle: ObjectHandle,
         origin: Origin,
         public: impl FnOnce(&mut Self) -> Result<Option<PublicKey>, Fault>,
     ) -> Result<Reply, Fault> {
-        let accepted = self.examine(handle, origin).and_then(|()| {
+        let accepted = self.examine(handle, origin, exportable).and_then(|()| {
             let public = public(self)?;
             let check = match &public {
                 Some(public) if public.spec() != spec => {
@@ -95,8 +95,12 @@ impl TokenConnection {
                 Some(public) => Check::Public(public.spki_der()),
                 None => Check::Value(self.check_value(handle)?),
             };
-            let key = TokenKey { spec, id, check };
+            let key = TokenKey { spec, id, exportable, check };
             self.prove(&key, handle)?;
+            if exportable == Exportable::OnRelease {
+                // Whether it can be kept is found out now, and not on the day on which it is needed elsewhere.
+                self.can_be_wrapped(spec, handle)?;
+            }
             Ok((key, public))
         });
         match accepted {
@@ -138,7 +142,7 @@ impl TokenConnection {
             return Ok(*handle);
         }
         let handle = self.find_one(key)?.ok_or(Fault::Answer(HsmError::NotFound))?;
-        match self.examine(handle, Origin::Elsewhere) {
+        match self.examine(handle, Origin::Elsewhere, key.exportable) {
             Err(Fault::Answer(_)) => return Err(Fault::Answer(HsmError::Mismatch)),
             other => other?,
         }
@@ -235,7 +239,7 @@ impl TokenConnection {
     }
 
     /// Whether a key is held as it must be.
-    fn examine(&self, handle: ObjectHandle, origin: Origin) -> Result<(), Fault> {
+    fn examine(&self, handle: ObjectHandle, origin: Origin, exportable: Exportable) -> Result<(), Fault> {
         let wanted = [
             AttributeType::Token,
             AttributeType::Private,
@@ -245,7 +249,7 @@ impl TokenConnection {
             AttributeType::NeverExtractable,
         ];
         let attributes = self.session.get_attributes(handle, &wanted).map_err(fault)?;
-        match weakness(&attributes, origin) {
+        match weakness(&attributes, origin, exportable) {
             None => Ok(()),
             Some(weakness) => {
                 tracing::error!(weakness, "a key in the token is not held as it must be; it is not used");
@@ -296,6 +300,14 @@ impl TokenConnection {
     }
 }
 
+/// What is to come to be in the token.
+#[derive(Clone, Copy)]
+pub(super) struct Plan {
+    pub spec: KeySpec,
+    pub id: [u8; ID_BYTES],
+    pub exportable: Exportable,
+}
+
 /// Where a key comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Origin {
@@ -306,16 +318,19 @@ pub(super) enum Origin {
 }
 
 /// What is wrong with how a key is held; what a token does not say counts as wrong.
-fn weakness(attributes: &[Attribute], origin: Origin) -> Option<&'static str> {
+fn weakness(attributes: &[Attribute], origin: Origin, exportable: Exportable) -> Option<&'static str> {
     let said = |wanted: &Attribute| attributes.contains(wanted);
+    let stays = exportable == Exportable::Never;
     if !said(&Attribute::Sensitive(true)) {
         Some("that it shows in the clear")
-    } else if !said(&Attribute::Extractable(false)) {
+    } else if stays && !said(&Attribute::Extractable(false)) {
         Some("that can leave it")
+    } else if !stays && !said(&Attribute::Extractable(true)) {
+        Some("that cannot leave it, as it should")
     } else if !said(&Attribute::Token(true)) || !said(&Attribute::Private(true)) {
         Some("that is not kept, or needs no login")
     } else if origin == Origin::Made
-        && (said(&Attribute::AlwaysSensitive(false)) || said(&Attribute::NeverExtractable(false)))
+        && (said(&Attribute::AlwaysSensitive(false)) || stays && said(&Attribute::NeverExtractable(false)))
     {
         Some("that could once leave it")
     } else {
@@ -324,7 +339,8 @@ fn weakness(attributes: &[Attribute], origin: Origin) -> Option<&'static str> {
 }
 
 /// What every key is held as. `strict` adds what not every token takes.
-pub(super) fn private_template(spec: KeySpec, id: [u8; ID_BYTES], strict: bool) -> Vec<Attribute> {
+pub(super) fn private_template(plan: Plan, strict: bool) -> Vec<Attribute> {
+    let Plan { spec, id, exportable } = plan;
     let (class, key_type) = class_of(spec);
     let mut template = vec![
         Attribute::Class(class),
@@ -332,7 +348,7 @@ pub(super) fn private_template(spec: KeySpec, id: [u8; ID_BYTES], strict: bool) 
         Attribute::Token(true),
         Attribute::Private(true),
         Attribute::Sensitive(true),
-        Attribute::Extractable(false),
+        Attribute::Extractable(exportable == Exportable::OnRelease),
         Attribute::Id(id.to_vec()),
     ];
     match spec.family() {
@@ -441,6 +457,7 @@ mod tests {
 
     #[test]
     fn a_key_that_a_token_made_weaker_than_wished_is_not_taken() {
+        let weakness = |attributes: &[Attribute], origin| weakness(attributes, origin, Exportable::Never);
         assert_eq!(weakness(&as_wished(), Origin::Made), None);
         for other in [
             Attribute::Token(false),
@@ -462,6 +479,38 @@ mod tests {
             attributes.remove(missing);
             assert!(weakness(&attributes, Origin::Made).is_some(), "what is not said is not so");
         }
+    }
+
+    #[test]
+    fn a_key_that_is_to_leave_is_taken_if_it_can_leave_and_is_not_shown_in_the_clear() {
+        let leaves = |changed: &[Attribute]| {
+            let mut attributes = as_wished();
+            attributes.extend([Attribute::Extractable(true), Attribute::NeverExtractable(false)]);
+            attributes.retain(|attribute| {
+                *attribute != Attribute::Extractable(false) && *attribute != Attribute::NeverExtractable(true)
+            });
+            for changed in changed {
+                attributes.retain(|attribute| attribute.attribute_type() != changed.attribute_type());
+                attributes.push(changed.clone());
+            }
+            attributes
+        };
+        for origin in [Origin::Made, Origin::Elsewhere] {
+            assert_eq!(weakness(&leaves(&[]), origin, Exportable::OnRelease), None);
+            assert!(weakness(&leaves(&[]), origin, Exportable::Never).is_some());
+            assert!(weakness(&as_wished(), origin, Exportable::OnRelease).is_some(), "it would never leave");
+            for other in [
+                Attribute::Token(false),
+                Attribute::Private(false),
+                Attribute::Sensitive(false),
+                Attribute::Extractable(false),
+            ] {
+                assert!(weakness(&leaves(&[other]), origin, Exportable::OnRelease).is_some());
+            }
+        }
+        let shown_once = leaves(&[Attribute::AlwaysSensitive(false)]);
+        assert!(weakness(&shown_once, Origin::Made, Exportable::OnRelease).is_some());
+        assert!(weakness(&shown_once, Origin::Elsewhere, Exportable::OnRelease).is_none());
     }
 
     #[test]

@@ -2,16 +2,19 @@
 //!
 //! SECURITY: a label or an id finds *a* key. Whoever can write to the token can put another key under the same id, so
 //! the material also holds the public key, which a signature must verify with, or a digest of what a symmetric key
-//! encrypts a fixed block to.
+//! encrypts a fixed block to. And it says whether the key may leave the token, so that one which was exchanged for a copy
+//! that can is not used.
 
 use vouchsafe_crypto::keys::{KeyFamily, KeySpec, PublicKey};
 use vouchsafe_crypto::{Reason, SecretBytes};
-use vouchsafe_domain::ports::hsm::{HsmError, KeyRef};
+use vouchsafe_domain::ports::hsm::{Exportable, HsmError, KeyRef};
 
 /// `CKA_ID`: random, so that two deployments can share a token.
 pub const ID_BYTES: usize = 16;
 const CHECK_BYTES: usize = 32;
-const FORMAT: u8 = 1;
+/// The first byte: how the rest is to be read, which is the same, and whether the key may leave the token.
+const STAYS: u8 = 1;
+const EXPORTABLE: u8 = 2;
 const BACKUP_LABEL: &[u8] = b"vouchsafe token key reference 1\0";
 
 /// A key in a token, as it is remembered.
@@ -21,6 +24,8 @@ pub struct TokenKey {
     pub spec: KeySpec,
     /// Its `CKA_ID`.
     pub id: [u8; ID_BYTES],
+    /// Whether the token can wrap it for somebody; if not, it never leaves.
+    pub exportable: Exportable,
     /// What it is recognized by.
     pub check: Check,
 }
@@ -41,7 +46,11 @@ impl TokenKey {
             Check::Public(spki) => spki.as_slice(),
             Check::Value(value) => value.as_slice(),
         };
-        SecretBytes::new([&[FORMAT], self.id.as_slice(), check].concat())
+        let format = match self.exportable {
+            Exportable::Never => STAYS,
+            Exportable::OnRelease => EXPORTABLE,
+        };
+        SecretBytes::new([&[format], self.id.as_slice(), check].concat())
     }
 
     /// Reads what the store kept; what is not a key of that kind is a mismatch.
@@ -51,6 +60,11 @@ impl TokenKey {
 
     pub(super) fn read(spec: KeySpec, material: &[u8]) -> Result<Self, HsmError> {
         let (format, rest) = material.split_first().ok_or(HsmError::Mismatch)?;
+        let exportable = match *format {
+            STAYS => Exportable::Never,
+            EXPORTABLE => Exportable::OnRelease,
+            _ => return Err(HsmError::Mismatch),
+        };
         let (id, check) = rest.split_first_chunk::<ID_BYTES>().ok_or(HsmError::Mismatch)?;
         let check = match spec.family() {
             KeyFamily::Oct => Check::Value(check.try_into().map_err(|_| HsmError::Mismatch)?),
@@ -62,7 +76,7 @@ impl TokenKey {
                 Check::Public(check.to_vec())
             }
         };
-        if *format == FORMAT { Ok(Self { spec, id: *id, check }) } else { Err(HsmError::Mismatch) }
+        Ok(Self { spec, id: *id, exportable, check })
     }
 
     /// The public key, where there is one.
@@ -103,17 +117,23 @@ mod tests {
     #[test]
     fn material_and_backups_come_back_and_what_is_cut_or_of_another_kind_does_not() {
         let public = PrivateKey::generate(KeySpec::P384).public().expect("a public key");
-        for (spec, check, other) in [
+        for (key, other) in [
             (KeySpec::P384, Check::Public(public.spki_der()), KeySpec::P256),
             (KeySpec::Oct256, Check::Value([2; 32]), KeySpec::Rsa2048),
-        ] {
-            let key = TokenKey { spec, id: [1; ID_BYTES], check };
+        ]
+        .into_iter()
+        .flat_map(|(spec, check, other)| {
+            [Exportable::Never, Exportable::OnRelease].map(|exportable| {
+                (TokenKey { spec, id: [1; ID_BYTES], exportable, check: check.clone() }, other)
+            })
+        }) {
+            let spec = key.spec;
             let material = key.material();
             let material = material.expose(Reason::Test);
             assert_eq!(TokenKey::read(spec, material), Ok(key.clone()));
             assert_eq!(TokenKey::read(other, material), Err(HsmError::Mismatch));
             let backup = key.backup("4711");
-            assert_eq!(TokenKey::from_backup(spec, &backup, "4711"), Ok(key));
+            assert_eq!(TokenKey::from_backup(spec, &backup, "4711"), Ok(key.clone()));
             assert!(TokenKey::from_backup(spec, &backup, "4712").is_err());
             for length in 0..material.len() {
                 assert_eq!(TokenKey::read(spec, &material[..length]), Err(HsmError::Mismatch), "{length}");
@@ -124,10 +144,13 @@ mod tests {
                 assert!(TokenKey::from_backup(spec, &cut, "4711").is_err(), "{length}");
             }
             let mut changed = material.to_vec();
-            changed[0] ^= 1;
+            changed[0] ^= 4;
             assert_eq!(TokenKey::read(spec, &changed), Err(HsmError::Mismatch), "another format");
+            changed[0] ^= 4 | STAYS | EXPORTABLE;
+            let turned = TokenKey::read(spec, &changed).expect("a reference");
+            assert_ne!(turned.exportable, key.exportable, "it is another key, which the token does not have");
+            changed[0] ^= STAYS | EXPORTABLE;
             changed.push(0);
-            changed[0] ^= 1;
             assert_eq!(TokenKey::read(spec, &changed), Err(HsmError::Mismatch), "one byte more");
         }
     }
@@ -172,9 +195,19 @@ mod tests {
         let mut dice = Dice(0x0741);
         let public = |spec| PrivateKey::generate(spec).public().expect("a public key").spki_der();
         let keys: Vec<TokenKey> = [KeySpec::P256, KeySpec::P521, KeySpec::Rsa2048]
-            .map(|spec| TokenKey { spec, id: [1; ID_BYTES], check: Check::Public(public(spec)) })
+            .map(|spec| TokenKey {
+                spec,
+                id: [1; ID_BYTES],
+                exportable: Exportable::Never,
+                check: Check::Public(public(spec)),
+            })
             .into_iter()
-            .chain([TokenKey { spec: KeySpec::Oct256, id: [1; ID_BYTES], check: Check::Value([2; 32]) }])
+            .chain([TokenKey {
+                spec: KeySpec::Oct256,
+                id: [1; ID_BYTES],
+                exportable: Exportable::OnRelease,
+                check: Check::Value([2; 32]),
+            }])
             .collect();
         let (mut refused, mut read) = (0, 0);
         for round in 0..10_000 {

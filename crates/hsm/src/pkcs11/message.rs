@@ -11,11 +11,11 @@ use std::os::unix::ffi::OsStrExt;
 
 use prost::Message;
 use vouchsafe_crypto::keys::{
-    Encrypted, EncryptionAlgorithm, KeySpec, PrivateKey, PublicKey, SignatureAlgorithm,
+    Encrypted, EncryptionAlgorithm, KeySpec, PrivateKey, PublicKey, SignatureAlgorithm, TransportAlgorithm,
 };
 use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::limits::RANDOM_BYTES_MAX;
-use vouchsafe_domain::ports::hsm::HsmError;
+use vouchsafe_domain::ports::hsm::{Exportable, HsmError};
 use zeroize::{Zeroize, Zeroizing};
 
 use self::statement::Statement;
@@ -85,7 +85,7 @@ struct Question {
     aad: Option<Vec<u8>>,
     #[prost(bytes = "vec", optional, tag = "11")]
     tag: Option<Vec<u8>>,
-    /// A bridge, a wrapped wrapping key, or the path of the PIN file.
+    /// A bridge, a recipient, a wrapped wrapping key, or the path of the PIN file.
     #[prost(bytes = "vec", optional, tag = "12")]
     other: Option<Vec<u8>>,
     #[prost(string, optional, tag = "13")]
@@ -94,6 +94,9 @@ struct Question {
     serial: Option<String>,
     #[prost(bool, tag = "15")]
     care: bool,
+    /// Whether a key to be made may leave.
+    #[prost(bool, tag = "16")]
+    exportable: bool,
 }
 
 /// An [`Answer`] as it is sent. `value` may be a plaintext and is wiped.
@@ -151,6 +154,7 @@ const RANDOM: u32 = 10;
 const IDENTIFY: u32 = 11;
 const FORGET: u32 = 12;
 const ATTEST: u32 = 13;
+const WRAP_FOR: u32 = 14;
 
 const OPENED: u32 = 1;
 const HELD: u32 = 2;
@@ -162,6 +166,7 @@ const NEEDS_BRIDGE: u32 = 7;
 const SERIAL: u32 = 8;
 const DONE: u32 = 9;
 const ATTESTED: u32 = 10;
+const WRAPPED: u32 = 11;
 const LOST: u32 = 21;
 const FAILED: u32 = 22;
 const STALE: u32 = 23;
@@ -234,20 +239,19 @@ impl Order {
 
 impl Question {
     fn ask(&mut self, request: &Request) {
+        if let Some((spec, exportable)) = request.made() {
+            self.spec = spec.code();
+            self.exportable = exportable == Exportable::OnRelease;
+        }
         match request {
-            Request::Generate(spec) => {
-                self.operation = GENERATE;
-                self.spec = spec.code();
-            }
-            Request::Import(key) => {
+            Request::Generate(..) => self.operation = GENERATE,
+            Request::Import(key, _) => {
                 self.operation = IMPORT;
-                self.spec = key.spec().code();
                 self.value = std::mem::take(&mut *key.to_material().into_exposed(Reason::Cipher));
             }
-            Request::ImportWrapped { exchange, wrapping_key, wrapped, spec } => {
+            Request::ImportWrapped { exchange, wrapping_key, wrapped, .. } => {
                 self.operation = IMPORT_WRAPPED;
                 self.uses(exchange);
-                self.spec = spec.code();
                 self.other = Some(wrapping_key.clone());
                 self.value = wrapped.clone();
             }
@@ -274,6 +278,12 @@ impl Question {
                 self.tag.clone_from(&encrypted.tag);
                 self.aad.clone_from(&encrypted.aad);
                 self.other = bridge.as_ref().map(PublicKey::spki_der);
+            }
+            Request::WrapFor { key, recipient, algorithm } => {
+                self.operation = WRAP_FOR;
+                self.uses(key);
+                self.algorithm = algorithm.as_str().to_owned();
+                self.other = Some(recipient.spki_der());
             }
             Request::Find(key) => {
                 self.operation = FIND;
@@ -314,18 +324,20 @@ impl Question {
 
     fn request(&mut self) -> Result<Request, Misunderstood> {
         let spec = |code| KeySpec::from_code(code).ok_or(Misunderstood("no such kind of key"));
+        let exportable = if self.exportable { Exportable::OnRelease } else { Exportable::Never };
         Ok(match self.operation {
-            GENERATE => Request::Generate(spec(self.spec)?),
+            GENERATE => Request::Generate(spec(self.spec)?, exportable),
             IMPORT => {
                 let material = std::mem::take(&mut self.value);
                 let key = PrivateKey::from_material(spec(self.spec)?, &SecretBytes::new(material));
-                Request::Import(Box::new(key.map_err(|_| Misunderstood("no key to import"))?))
+                Request::Import(Box::new(key.map_err(|_| Misunderstood("no key to import"))?), exportable)
             }
             IMPORT_WRAPPED => Request::ImportWrapped {
                 exchange: self.used()?,
                 wrapping_key: self.other.take().ok_or(Misunderstood("no wrapping key"))?,
                 wrapped: std::mem::take(&mut self.value),
                 spec: spec(self.spec)?,
+                exportable,
             },
             SIGN => {
                 let algorithm = SignatureAlgorithm::parse(&self.algorithm);
@@ -351,6 +363,16 @@ impl Question {
                         aad: self.aad.take(),
                     },
                     bridge: bridge.map_err(|_| Misunderstood("no bridge"))?,
+                }
+            }
+            WRAP_FOR => {
+                let recipient = self.other.take().ok_or(Misunderstood("no recipient"))?;
+                Request::WrapFor {
+                    key: self.used()?,
+                    recipient: PublicKey::from_spki_der(&recipient)
+                        .map_err(|_| Misunderstood("no recipient"))?,
+                    algorithm: TransportAlgorithm::parse(&self.algorithm)
+                        .ok_or(Misunderstood("no such algorithm"))?,
                 }
             }
             FIND => Request::Find(self.used()?),
@@ -414,10 +436,10 @@ impl Answer {
     pub fn decode_performed(bytes: &[u8], request: &Request) -> Result<Result<Reply, Fault>, Misunderstood> {
         let mut said = Said::decode(bytes).map_err(|_| Misunderstood("no answer"))?;
         let reply = match (said.kind, request) {
-            (HELD, Request::Generate(_) | Request::Import(_) | Request::ImportWrapped { .. }) => {
-                let key =
-                    TokenKey::read(request.made_spec().ok_or(Misunderstood("no kind of key"))?, &said.value);
-                let key = key.map_err(|_| Misunderstood("no key of that kind"))?;
+            (HELD, Request::Generate(..) | Request::Import(..) | Request::ImportWrapped { .. }) => {
+                let (spec, exportable) = request.made().ok_or(Misunderstood("no kind of key"))?;
+                let key = TokenKey::read(spec, &said.value).ok().filter(|key| key.exportable == exportable);
+                let key = key.ok_or(Misunderstood("no key of that kind"))?;
                 let public = key.public();
                 Reply::Held(key, public)
             }
@@ -441,6 +463,7 @@ impl Answer {
                 let statement = said.statement.take().ok_or(Misunderstood("no statement"))?;
                 Reply::Attested(Box::new(statement.read(&key.id)?))
             }
+            (WRAPPED, Request::WrapFor { .. }) => Reply::Wrapped(std::mem::take(&mut said.value)),
             (DONE, Request::Find(_) | Request::Destroy(_)) => Reply::Done,
             _ => return said.read_fault().map(Err),
         };
@@ -488,6 +511,10 @@ impl Said {
             Reply::Attested(statement) => {
                 self.kind = ATTESTED;
                 self.statement = Some((*statement).into());
+            }
+            Reply::Wrapped(blob) => {
+                self.kind = WRAPPED;
+                self.value = blob;
             }
             Reply::Done => self.kind = DONE,
         }

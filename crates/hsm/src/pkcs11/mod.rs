@@ -3,7 +3,8 @@
 //! A call becomes a request and waits for one of a few threads ([`workers`]). Each thread has a [process](process) of
 //! its own that loads the module and is asked in [messages](message); in there ([`child`]) the request is done on a
 //! [connection](token) to the token. A [`Breaker`] leaves a token alone that fails again and again. Keys are made inside
-//! the token and marked so that they cannot leave it; what is remembered of them is in [`material`].
+//! the token and marked so that they cannot leave it, unless they are made to be [released](release); what is remembered of
+//! them is in [`material`].
 //!
 //! INVARIANT: nothing here computes with a private key itself. What the token cannot do is refused.
 
@@ -19,6 +20,7 @@ mod oaep;
 mod operate;
 pub mod process;
 mod rejection;
+mod release;
 mod sentences;
 pub mod settings;
 pub mod token;
@@ -29,12 +31,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use vouchsafe_crypto::keys::{
-    CiphertextParts, Encrypted, EncryptionAlgorithm, KeyFamily, KeySpec, PrivateKey, SignatureAlgorithm,
+    CiphertextParts, Encrypted, EncryptionAlgorithm, KeyFamily, KeySpec, PrivateKey, PublicKey,
+    SignatureAlgorithm, TransportAlgorithm,
 };
 use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::limits::RANDOM_BYTES_MAX;
 use vouchsafe_domain::ports::Clock;
-use vouchsafe_domain::ports::hsm::{ByokBlob, HeldKey, Hsm, HsmError, KeyRef, TokenStatement};
+use vouchsafe_domain::ports::hsm::{ByokBlob, Exportable, HeldKey, Hsm, HsmError, KeyRef, TokenStatement};
 
 use self::connection::{Connector, Fault, Reply, Request};
 use self::material::TokenKey;
@@ -181,12 +184,16 @@ impl Hsm for Pkcs11Hsm {
         self.holds(spec) && algorithm.fits(spec) && self.offered.decrypts(algorithm)
     }
 
-    async fn generate(&self, spec: KeySpec) -> Result<HeldKey, HsmError> {
-        self.held(Request::Generate(spec)).await
+    fn releases(&self, spec: KeySpec) -> bool {
+        self.holds(spec) && self.offered.wraps()
     }
 
-    async fn import(&self, key: PrivateKey) -> Result<HeldKey, HsmError> {
-        self.held(Request::Import(Box::new(key))).await
+    async fn generate(&self, spec: KeySpec, exportable: Exportable) -> Result<HeldKey, HsmError> {
+        self.held(Request::Generate(spec, exportable)).await
+    }
+
+    async fn import(&self, key: PrivateKey, exportable: Exportable) -> Result<HeldKey, HsmError> {
+        self.held(Request::Import(Box::new(key), exportable)).await
     }
 
     async fn import_wrapped(
@@ -194,11 +201,12 @@ impl Hsm for Pkcs11Hsm {
         exchange: &KeyRef<'_>,
         blob: &ByokBlob,
         spec: KeySpec,
+        exportable: Exportable,
     ) -> Result<HeldKey, HsmError> {
         let (wrapping_key, wrapped) = blob.split(exchange.spec)?;
         let (wrapping_key, wrapped) = (wrapping_key.to_vec(), wrapped.to_vec());
         let exchange = TokenKey::from_reference(exchange)?;
-        self.held(Request::ImportWrapped { exchange, wrapping_key, wrapped, spec }).await
+        self.held(Request::ImportWrapped { exchange, wrapping_key, wrapped, spec, exportable }).await
     }
 
     async fn sign(
@@ -296,6 +304,19 @@ impl Hsm for Pkcs11Hsm {
         match (reply, bridge) {
             (Reply::Secret(plaintext), _) => Ok(plaintext),
             (Reply::Crossed { first, crossed }, Some(bridge)) => oaep::cross(&bridge, first, &crossed),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn wrap_for_release(
+        &self,
+        key: &KeyRef<'_>,
+        recipient: &PublicKey,
+        algorithm: TransportAlgorithm,
+    ) -> Result<Vec<u8>, HsmError> {
+        let (key, recipient) = (TokenKey::from_reference(key)?, recipient.clone());
+        match self.call(Request::WrapFor { key, recipient, algorithm }).await? {
+            Reply::Wrapped(blob) => Ok(blob),
             _ => Err(unexpected()),
         }
     }

@@ -49,6 +49,11 @@ impl Offered {
         })
     }
 
+    /// Whether keys that may leave are wrapped; which kinds is known only by trying.
+    pub fn wraps(&self) -> bool {
+        self.has(MechanismType::AES_KEY_WRAP_PAD)
+    }
+
     /// Whether signatures of this kind are made. An AES key of PKCS#11 computes no HMAC.
     pub fn signs(&self, algorithm: SignatureAlgorithm) -> bool {
         use SignatureAlgorithm as A;
@@ -252,10 +257,10 @@ impl TokenConnection {
 impl Connection for TokenConnection {
     fn perform(&mut self, request: &Request, _: Instant) -> Result<Reply, Fault> {
         match request {
-            Request::Generate(spec) => self.generate(*spec),
-            Request::Import(key) => self.import(key),
-            Request::ImportWrapped { exchange, wrapping_key, wrapped, spec } => {
-                self.import_wrapped(exchange, wrapping_key, wrapped, *spec)
+            Request::Generate(spec, exportable) => self.generate(*spec, *exportable),
+            Request::Import(key, exportable) => self.import(key, *exportable),
+            Request::ImportWrapped { exchange, wrapping_key, wrapped, spec, exportable } => {
+                self.import_wrapped(exchange, wrapping_key, wrapped, *spec, *exportable)
             }
             Request::Sign(key, algorithm, digest) => self
                 .with_key(key, |token, handle| token.sign(handle, *algorithm, digest))
@@ -268,6 +273,9 @@ impl Connection for TokenConnection {
             Request::Decrypt { key, algorithm, encrypted, bridge } => self.with_key(key, |token, handle| {
                 token.decrypt(key.spec, handle, *algorithm, encrypted, bridge.as_ref())
             }),
+            Request::WrapFor { key, recipient, algorithm } => {
+                self.wrap_for(key, recipient, *algorithm).map(Reply::Wrapped)
+            }
             Request::Find(key) => self.with_key(key, |_, _| Ok(Reply::Done)),
             Request::Attest(key) => self.attest(key).map(|statement| Reply::Attested(Box::new(statement))),
             Request::Destroy(key) => self.destroy(key).map(|()| Reply::Done),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use vouchsafe_crypto::SecretBytes;
 use vouchsafe_crypto::keys::KeySpec;
 use vouchsafe_domain::ports::Hsm;
-use vouchsafe_domain::ports::hsm::HsmError;
+use vouchsafe_domain::ports::hsm::{Exportable, HsmError};
 use vouchsafe_hsm::breaker::Position;
 use vouchsafe_hsm::pkcs11::connection::{Connection, Connector, Fault, Reply, Request};
 use vouchsafe_hsm::pkcs11::material::{Check, TokenKey};
@@ -70,9 +70,9 @@ impl Connection for OverMoody {
             (Mood::Fails, _) => Err(Fault::Failed("device error".into())),
             (Mood::LosesConnections, _) => Err(Fault::Lost("no such handle".into())),
             (Mood::RefusesInput, _) => Err(Fault::Answer(HsmError::Refused("bad input"))),
-            (_, Request::Generate(spec)) => {
+            (_, Request::Generate(spec, exportable)) => {
                 let check = Check::Value([1; 32]);
-                Ok(Reply::Held(TokenKey { spec: *spec, id: [2; 16], check }, None))
+                Ok(Reply::Held(TokenKey { spec: *spec, id: [2; 16], exportable: *exportable, check }, None))
             }
             (_, Request::Destroy(_)) => {
                 self.0.destroyed.fetch_add(1, Ordering::SeqCst);
@@ -139,7 +139,7 @@ fn a_hung_token_costs_a_deadline_then_nothing_and_recovers_without_falling_back(
         }
         assert_eq!(token.count(&token.performed), performed + 2, "a token that hangs is left alone");
         assert_eq!(software.random(16).await.unwrap().len(), 16, "software is not concerned");
-        let made = software.generate(KeySpec::P256).await.unwrap();
+        let made = software.generate(KeySpec::P256, Exportable::Never).await.unwrap();
         assert!(made.public.is_some());
         token.set(Mood::Works);
         until(|| hsm.state().stuck == 0).await;
@@ -208,14 +208,15 @@ fn a_key_that_comes_after_the_deadline_is_destroyed() {
     run(async {
         let (token, hsm, _) = moody(1);
         token.set(Mood::Hangs);
-        assert!(is_unavailable(hsm.generate(KeySpec::Oct256).await));
+        assert!(is_unavailable(hsm.generate(KeySpec::Oct256, Exportable::Never).await));
         token.set(Mood::Works);
         until(|| token.count(&token.destroyed) == 1).await;
         until(|| hsm.state().stuck == 0).await;
         let caller = Arc::clone(&hsm);
         token.set(Mood::Hangs);
         let performed = token.count(&token.performed);
-        let call = tokio::spawn(async move { caller.generate(KeySpec::Oct256).await.map(drop) });
+        let call =
+            tokio::spawn(async move { caller.generate(KeySpec::Oct256, Exportable::Never).await.map(drop) });
         until(|| token.count(&token.performed) > performed).await;
         call.abort();
         let _ = call.await;

@@ -14,7 +14,7 @@ use vouchsafe_crypto::keys::{
     KeySpec, PrivateKey, PublicKey, SignatureAlgorithm, TransportAlgorithm, wrap_for,
 };
 use vouchsafe_domain::ports::Hsm;
-use vouchsafe_domain::ports::hsm::{ByokBlob, HsmError, KeyRef};
+use vouchsafe_domain::ports::hsm::{ByokBlob, Exportable, HsmError, KeyRef};
 use vouchsafe_hsm::breaker::Position;
 use vouchsafe_hsm::pkcs11::material::{Check, TokenKey};
 use vouchsafe_hsm::pkcs11::settings::ModuleProgram;
@@ -44,7 +44,7 @@ fn a_process_that_ended_between_two_calls_is_replaced_and_nobody_notices() {
     in_its_own_process(name, &["between"], |soft| {
         run(async {
             let (hsm, _) = with(&settings(&soft, "between"));
-            let key = hsm.generate(KeySpec::P256).await.unwrap();
+            let key = hsm.generate(KeySpec::P256, Exportable::Never).await.unwrap();
             let key = key.reference(KeySpec::P256);
             for sent in [Signal::KILL, Signal::SEGV, Signal::ABORT] {
                 hsm.sign(&key, ES256, DIGEST).await.unwrap();
@@ -75,7 +75,7 @@ fn a_process_that_ends_in_a_call_fails_that_call_and_no_other() {
             let mut settings = settings(&soft, "within");
             settings.workers = 1;
             let (hsm, _) = with(&settings);
-            let key = Arc::new(hsm.generate(KeySpec::P256).await.unwrap());
+            let key = Arc::new(hsm.generate(KeySpec::P256, Exportable::Never).await.unwrap());
             for sent in [Signal::KILL, Signal::SEGV, Signal::ABORT] {
                 let mut failed = false;
                 // Whether the call had begun is known by how it ends: one that had not is done by the next process.
@@ -110,7 +110,7 @@ fn a_process_that_hangs_is_ended_at_the_deadline_and_no_thread_is_lost() {
         run(async {
             let mut settings = settings(&soft, "hangs");
             (settings.workers, settings.failures_max) = (2, 100);
-            let key = open(&soft, "hangs").generate(KeySpec::P256).await.unwrap();
+            let key = open(&soft, "hangs").generate(KeySpec::P256, Exportable::Never).await.unwrap();
             let key = key.reference(KeySpec::P256);
             until(|| processes().is_empty()).await;
             settings.call_deadline = Duration::from_millis(1_500);
@@ -162,7 +162,9 @@ fn a_key_that_was_made_when_its_process_ended_does_not_stay() {
                 }
                 let process = processes()[0];
                 let caller = Arc::clone(&hsm);
-                let call = tokio::spawn(async move { caller.generate(KeySpec::Rsa2048).await.map(drop) });
+                let call = tokio::spawn(async move {
+                    caller.generate(KeySpec::Rsa2048, Exportable::Never).await.map(drop)
+                });
                 // It is there and whole, and not proved yet: that and the answer take longer than a signal does. SoftHSM
                 // writes an object twice, and what is left of one that it did not finish is none that anybody can see.
                 let new = || rsa_keys(&intruder).into_iter().find(|key| !met.contains(key));
@@ -197,7 +199,8 @@ fn rsa_keys(session: &Session) -> Vec<TokenKey> {
         [Attribute::Id(id), Attribute::Modulus(modulus), Attribute::PublicExponent(exponent)] => {
             let public = PublicKey::rsa(modulus, exponent).ok()?;
             let id = id.as_slice().try_into().ok()?;
-            Some(TokenKey { spec: KeySpec::Rsa2048, id, check: Check::Public(public.spki_der()) })
+            let check = Check::Public(public.spki_der());
+            Some(TokenKey { spec: KeySpec::Rsa2048, id, exportable: Exportable::Never, check })
         }
         _ => None,
     };
@@ -215,7 +218,7 @@ fn the_processes_see_what_others_make_while_they_make_keys_themselves() {
                 let kinds = [KeySpec::Rsa2048, KeySpec::P256, KeySpec::Rsa2048, KeySpec::P256];
                 let makers = kinds.map(|spec| {
                     let hsm = Arc::clone(&hsm);
-                    tokio::spawn(async move { (spec, hsm.generate(spec).await.unwrap()) })
+                    tokio::spawn(async move { (spec, hsm.generate(spec, Exportable::Never).await.unwrap()) })
                 });
                 for maker in makers {
                     let (spec, key) = maker.await.unwrap();
@@ -254,10 +257,12 @@ fn a_key_that_another_process_made_is_destroyed_by_one_that_was_making_a_key_mea
             for _ in 0..3 {
                 // What it sees is from before these keys, and what it writes is from after them.
                 let maker = Arc::clone(&slow);
-                let making = tokio::spawn(async move { maker.generate(KeySpec::Rsa3072).await.map(drop) });
+                let making = tokio::spawn(async move {
+                    maker.generate(KeySpec::Rsa3072, Exportable::Never).await.map(drop)
+                });
                 let mut others = Vec::new();
                 for _ in 0..3 {
-                    others.push(quick.generate(KeySpec::P256).await.unwrap());
+                    others.push(quick.generate(KeySpec::P256, Exportable::Never).await.unwrap());
                 }
                 making.await.unwrap().unwrap();
                 for key in &others {
@@ -293,12 +298,17 @@ fn a_key_is_taken_over_under_an_exchange_key_that_another_process_made_meanwhile
             let algorithm = TransportAlgorithm::CkmRsaAesKeyWrap;
             let blob = wrap_for(&exchange.public().unwrap(), algorithm, &brought).unwrap();
             let maker = Arc::clone(&slow);
-            let making = tokio::spawn(async move { maker.generate(KeySpec::Rsa3072).await.map(drop) });
-            quick.generate(KeySpec::P256).await.unwrap();
-            let exchange = quick.import(exchange).await.unwrap();
+            let making =
+                tokio::spawn(
+                    async move { maker.generate(KeySpec::Rsa3072, Exportable::Never).await.map(drop) },
+                );
+            quick.generate(KeySpec::P256, Exportable::Never).await.unwrap();
+            let exchange = quick.import(exchange, Exportable::Never).await.unwrap();
             making.await.unwrap().unwrap();
             let blob = ByokBlob::new(blob).unwrap();
-            let taken = slow.import_wrapped(&exchange.reference(spec), &blob, KeySpec::Oct256).await;
+            let taken = slow
+                .import_wrapped(&exchange.reference(spec), &blob, KeySpec::Oct256, Exportable::Never)
+                .await;
             assert_eq!(taken.map(drop), Ok(()));
         });
     });
@@ -310,7 +320,7 @@ fn the_processes_see_what_others_destroy() {
         run(async {
             let (hsm, _) = with(&settings(&soft, "shared"));
             for _ in 0..3 {
-                let key = Arc::new(hsm.generate(KeySpec::P256).await.unwrap());
+                let key = Arc::new(hsm.generate(KeySpec::P256, Exportable::Never).await.unwrap());
                 // Every process has met the key.
                 let calls: Vec<_> = (0..32)
                     .map(|_| {
@@ -324,7 +334,7 @@ fn the_processes_see_what_others_destroy() {
                     assert_eq!(call.await.unwrap(), Ok(()));
                 }
                 hsm.destroy(&key.reference(KeySpec::P256)).await.unwrap();
-                hsm.generate(KeySpec::P256).await.unwrap();
+                hsm.generate(KeySpec::P256, Exportable::Never).await.unwrap();
                 for _ in 0..16 {
                     let signed = hsm.sign(&key.reference(KeySpec::P256), ES256, DIGEST).await;
                     assert_eq!(signed.err(), Some(HsmError::NotFound));
@@ -392,7 +402,10 @@ fn what_a_process_says_that_is_no_answer_harms_nobody() {
                 settings.program = script(&soft, &format!("printf '{said}' >&0")).0;
                 let (hsm, _) = with(&settings);
                 assert!(is_unavailable(hsm.healthy().await), "{said}");
-                assert!(is_unavailable(hsm.generate(KeySpec::Oct256).await.map(drop)), "{said}");
+                assert!(
+                    is_unavailable(hsm.generate(KeySpec::Oct256, Exportable::Never).await.map(drop)),
+                    "{said}"
+                );
                 assert_eq!((hsm.state().locked, hsm.state().processes), (false, 0), "{said}");
             }
         });

@@ -8,12 +8,15 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
-use vouchsafe_crypto::keys::{EncryptionAlgorithm, KeyFamily, KeySpec, PrivateKey, SignatureAlgorithm};
+use vouchsafe_crypto::keys::{
+    EncryptionAlgorithm, KeyFamily, KeySpec, PrivateKey, SignatureAlgorithm, TransportAlgorithm,
+};
 use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::ports::Hsm;
-use vouchsafe_domain::ports::hsm::{HsmError, KeyRef, ObjectStatement};
+use vouchsafe_domain::ports::hsm::{Exportable, HsmError, KeyRef, ObjectStatement};
 use vouchsafe_hsm::breaker::Position;
 use vouchsafe_hsm::pkcs11::connection::{Connection, Fault, Reply, Request};
+use vouchsafe_hsm::pkcs11::material::TokenKey;
 use vouchsafe_hsm::pkcs11::settings::ModuleProgram;
 use vouchsafe_hsm::pkcs11::token::{self, Care};
 use vouchsafe_hsm::{Pkcs11Hsm, TokenSettings};
@@ -118,7 +121,9 @@ fn a_wrong_pin_is_tried_once_and_never_again_until_it_was_looked_at() {
             let calls: Vec<_> = (0..16)
                 .map(|_| {
                     let hsm = Arc::clone(&hsm);
-                    tokio::spawn(async move { hsm.generate(KeySpec::P256).await.map(drop) })
+                    tokio::spawn(
+                        async move { hsm.generate(KeySpec::P256, Exportable::Never).await.map(drop) },
+                    )
                 })
                 .collect();
             for call in calls {
@@ -145,8 +150,8 @@ fn a_token_that_is_taken_away_is_unavailable_and_software_keys_are_not() {
     in_its_own_process(name, &["gone"], |soft| {
         run(async {
             let (token, software) = (open(&soft, "gone"), software());
-            let held = token.generate(KeySpec::P256).await.unwrap();
-            let ours = software.generate(KeySpec::P256).await.unwrap();
+            let held = token.generate(KeySpec::P256, Exportable::Never).await.unwrap();
+            let ours = software.generate(KeySpec::P256, Exportable::Never).await.unwrap();
             let (key, ours) = (held.reference(KeySpec::P256), ours.reference(KeySpec::P256));
             token.sign(&key, ES256, DIGEST).await.unwrap();
             soft.remove_tokens();
@@ -156,7 +161,7 @@ fn a_token_that_is_taken_away_is_unavailable_and_software_keys_are_not() {
                 software.sign(&ours, ES256, DIGEST).await.unwrap();
             }
             assert!(token.healthy().await.is_err());
-            assert!(token.generate(KeySpec::P256).await.is_err());
+            assert!(token.generate(KeySpec::P256, Exportable::Never).await.is_err());
             assert_eq!(token.state().breaker, Position::Open);
             software.healthy().await.unwrap();
         });
@@ -168,9 +173,11 @@ fn keys_cannot_be_taken_out_weakened_or_swapped() {
     in_its_own_process("softhsm::keys_cannot_be_taken_out_weakened_or_swapped", &["attacked"], |soft| {
         run(async {
             let hsm = open(&soft, "attacked");
-            let (one, two) =
-                (hsm.generate(KeySpec::P256).await.unwrap(), hsm.generate(KeySpec::P256).await.unwrap());
-            let aes = hsm.generate(KeySpec::Oct256).await.unwrap();
+            let (one, two) = (
+                hsm.generate(KeySpec::P256, Exportable::Never).await.unwrap(),
+                hsm.generate(KeySpec::P256, Exportable::Never).await.unwrap(),
+            );
+            let aes = hsm.generate(KeySpec::Oct256, Exportable::Never).await.unwrap();
             let intruder = intruder(&soft, "attacked");
             nothing_leaves(&intruder);
             ids_do_not_stand_for_keys(&hsm, &one.material, &two.material).await;
@@ -298,8 +305,8 @@ fn a_token_says_of_a_key_where_it_was_made_and_of_a_planted_one_nothing() {
         run(async {
             let hsm = open(&soft, "said");
             for spec in [KeySpec::P256, KeySpec::Rsa2048, KeySpec::Oct256] {
-                let made = hsm.generate(spec).await.unwrap();
-                let brought = hsm.import(PrivateKey::generate(spec)).await.unwrap();
+                let made = hsm.generate(spec, Exportable::Never).await.unwrap();
+                let brought = hsm.import(PrivateKey::generate(spec), Exportable::Never).await.unwrap();
                 for (key, made_there) in [(&made, true), (&brought, false)] {
                     let said = hsm.attest(&key.reference(spec)).await;
                     let said = said.unwrap_or_else(|error| panic!("{spec:?}, {made_there}: {error}"));
@@ -328,11 +335,97 @@ fn a_token_says_of_a_key_where_it_was_made_and_of_a_planted_one_nothing() {
                     Err(HsmError::Unsupported(_))
                 ));
             }
-            let key = hsm.generate(KeySpec::P256).await.unwrap();
+            let key = hsm.generate(KeySpec::P256, Exportable::Never).await.unwrap();
             hsm.attest(&key.reference(KeySpec::P256)).await.unwrap();
             nothing_is_said_of_a_planted_public_half(&hsm, &intruder(&soft, "said"), &key.material).await;
         });
     });
+}
+
+#[test]
+fn a_key_that_may_leave_says_so_and_neither_stands_for_one_that_may_not_nor_one_for_it() {
+    let name = "softhsm::a_key_that_may_leave_says_so_and_neither_stands_for_one_that_may_not_nor_one_for_it";
+    in_its_own_process(name, &["leaves"], |soft| {
+        run(async {
+            let hsm = open(&soft, "leaves");
+            let to = PrivateKey::generate(KeySpec::Rsa2048).public().unwrap();
+            let enc = TransportAlgorithm::RsaAesKeyWrap256;
+            for (spec, algorithm) in [(KeySpec::P256, ES256), (KeySpec::Rsa2048, SignatureAlgorithm::Ps256)] {
+                for exportable in [Exportable::OnRelease, Exportable::Never] {
+                    let leaves = exportable == Exportable::OnRelease;
+                    let made = hsm.generate(spec, exportable).await.unwrap();
+                    let said = hsm.attest(&made.reference(spec)).await.unwrap().secret;
+                    assert_eq!(
+                        (said.sensitive, said.always_sensitive, said.local, said.extractable),
+                        (Some(true), Some(true), Some(true), Some(leaves))
+                    );
+                    assert_eq!(said.never_extractable, Some(!leaves));
+                    // The same reference, but for what it says of leaving: no connection takes one for the other, whether
+                    // it has met the key or not.
+                    let mut turned = made.material.expose(Reason::Test).to_vec();
+                    turned[0] ^= 3;
+                    let turned = SecretBytes::new(turned);
+                    let turned = KeyRef { spec, material: &turned };
+                    for _ in 0..8 {
+                        hsm.sign(&made.reference(spec), algorithm, DIGEST).await.unwrap();
+                        assert_eq!(hsm.sign(&turned, algorithm, DIGEST).await, Err(HsmError::Mismatch));
+                    }
+                    let refused = hsm.wrap_for_release(&turned, &to, enc).await;
+                    assert!(matches!(refused, Err(HsmError::Mismatch | HsmError::Refused(_))), "{refused:?}");
+                    assert_eq!(hsm.attest(&turned).await.err(), Some(HsmError::Mismatch));
+                    let wrapped = hsm.wrap_for_release(&made.reference(spec), &to, enc).await;
+                    assert_eq!(wrapped.is_ok(), leaves, "{spec:?}");
+                }
+            }
+            what_leaves_is_still_not_shown(&intruder(&soft, "leaves"));
+        });
+    });
+}
+
+/// Of every key, exportable or not: its value is not shown, and it cannot be made to. That whoever has the PIN can wrap
+/// those that may leave is what `SECURITY.md` says.
+fn what_leaves_is_still_not_shown(intruder: &Session) {
+    let mut leaving = 0;
+    for key in private_keys(intruder) {
+        let values = [AttributeType::Value, AttributeType::PrivateExponent, AttributeType::Prime1];
+        assert_eq!(intruder.get_attributes(key, &values).unwrap(), []);
+        let extractable = intruder.get_attributes(key, &[AttributeType::Extractable]).unwrap();
+        leaving += usize::from(extractable == [Attribute::Extractable(true)]);
+        for wish in [Attribute::Sensitive(false), Attribute::Extractable(true), Attribute::Modifiable(true)] {
+            assert!(intruder.update_attributes(key, std::slice::from_ref(&wish)).is_err(), "{wish:?}");
+            assert!(intruder.copy_object(key, &[wish]).is_err());
+        }
+    }
+    assert_eq!(leaving, 2);
+}
+
+/// The connection of a module's process, in this one: what does not stay in the token is seen by nobody else.
+#[test]
+fn what_a_key_was_wrapped_with_does_not_stay_in_the_token() {
+    in_its_own_process(
+        "softhsm::what_a_key_was_wrapped_with_does_not_stay_in_the_token",
+        &["once"],
+        |soft| {
+            let mut connection = token::open(&settings(&soft, "once").name, Care::Usual).connection.unwrap();
+            let mut perform = |request: &Request| connection.perform(request, Instant::now());
+            let generate = Request::Generate(KeySpec::P256, Exportable::OnRelease);
+            let Ok(Reply::Held(key, _)) = perform(&generate) else { panic!("no key") };
+            let recipient = PrivateKey::generate(KeySpec::Rsa2048).public().unwrap();
+            let algorithm = TransportAlgorithm::CkmRsaAesKeyWrap;
+            let wrap = Request::WrapFor { key: key.clone(), recipient, algorithm };
+            assert!(matches!(perform(&wrap), Ok(Reply::Wrapped(_))));
+            let secret = [Attribute::Class(ObjectClass::SECRET_KEY)];
+            assert_eq!(intruder(&soft, "once").find_objects(&secret).unwrap(), []);
+            let Request::WrapFor { recipient, .. } = wrap else { panic!("another request") };
+            let kept = Request::WrapFor {
+                key: TokenKey { exportable: Exportable::Never, ..key },
+                recipient,
+                algorithm,
+            };
+            let refused = perform(&kept).err();
+            assert_eq!(refused, Some(Fault::Answer(HsmError::Refused("the key is not exportable"))));
+        },
+    );
 }
 
 /// Another public half under the id of ours, beside it and instead of it, on a connection that has met the key.
@@ -363,9 +456,11 @@ fn a_lost_login_is_noticed_and_is_no_lost_key() {
         // The connection of a module's process, in this one: only there can somebody else log it out.
         let mut connection = token::open(&settings(&soft, "login").name, Care::Usual).connection.unwrap();
         let mut perform = |request: &Request| connection.perform(request, Instant::now());
-        let Ok(Reply::Held(curve, _)) = perform(&Request::Generate(KeySpec::P256)) else { panic!("no key") };
+        let Ok(Reply::Held(curve, _)) = perform(&Request::Generate(KeySpec::P256, Exportable::Never)) else {
+            panic!("no key")
+        };
         let sign = Request::Sign(curve, ES256, DIGEST.to_vec());
-        for request in [sign, Request::Generate(KeySpec::P384)] {
+        for request in [sign, Request::Generate(KeySpec::P384, Exportable::Never)] {
             assert!(perform(&request).is_ok());
             intruder(&soft, "login").logout().unwrap();
             let answer = perform(&request);
@@ -381,7 +476,7 @@ fn a_backup_refers_to_its_own_token_and_tokens_are_found_by_name() {
     in_its_own_process(name, &["left", "right", "twin", "twin"], |soft| {
         run(async {
             let (left, right) = (open(&soft, "left"), open(&soft, "right"));
-            let key = left.generate(KeySpec::P256).await.unwrap();
+            let key = left.generate(KeySpec::P256, Exportable::Never).await.unwrap();
             let blob = left.backup(&key.reference(KeySpec::P256)).await.unwrap();
             assert!(left.restore(KeySpec::P256, &blob).await.is_ok());
             assert!(matches!(right.restore(KeySpec::P256, &blob).await, Err(HsmError::Refused(_))));
@@ -406,7 +501,7 @@ fn a_key_that_nobody_waited_for_does_not_stay() {
             settings.generate_deadline = Duration::from_millis(30);
             let hsm = Pkcs11Hsm::open(settings, Arc::new(Hand::new())).unwrap();
             hsm.healthy().await.unwrap();
-            let made = hsm.generate(KeySpec::Rsa4096).await.map(drop);
+            let made = hsm.generate(KeySpec::Rsa4096, Exportable::Never).await.map(drop);
             assert!(matches!(made, Err(HsmError::Unavailable { .. })), "{made:?}");
             hsm.healthy().await.unwrap();
             assert_eq!(private_keys(&intruder(&soft, "late")), []);

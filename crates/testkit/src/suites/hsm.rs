@@ -2,6 +2,8 @@
 //!
 //! Everything is checked from outside: signatures with the public half, symmetric keys against a copy that was imported.
 
+mod release;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,7 +13,9 @@ use vouchsafe_crypto::keys::{
 };
 use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::ports::Hsm;
-use vouchsafe_domain::ports::hsm::{ByokBlob, HeldKey, HsmError, KeyRef};
+use vouchsafe_domain::ports::hsm::{ByokBlob, Exportable, HeldKey, HsmError, KeyRef};
+
+pub use self::release::without_filling;
 
 /// Gives the same holder again each time, as after a restart.
 pub trait Reopen {
@@ -39,6 +43,9 @@ pub async fn all(adapter: &impl Reopen) {
     a_wrapped_key_is_taken_over(hsm, &keys).await;
     material_of_another_key_is_a_mismatch(hsm, &keys).await;
     a_restored_key_is_the_same_key(hsm, &keys).await;
+    release::an_exportable_key_opens_for_its_recipient_as_the_key_that_it_is(hsm).await;
+    release::what_was_taken_over_to_be_released_is_released(hsm, &keys).await;
+    release::a_key_that_is_not_exportable_stays(adapter, &keys).await;
     what_is_not_a_backup_is_refused(hsm).await;
     many_callers_each_get_their_own_answer(adapter, &keys).await;
     keys_outlive_their_holder(adapter, &keys).await;
@@ -77,7 +84,7 @@ async fn random_bytes_are_as_many_as_asked_for_and_differ(hsm: &dyn Hsm) {
 async fn a_key_of_every_kind_is_made(hsm: &dyn Hsm) -> Keys {
     let mut keys = Keys::new();
     for spec in KeySpec::ALL {
-        let made = hsm.generate(spec).await;
+        let made = hsm.generate(spec, Exportable::Never).await;
         if !hsm.holds(spec) {
             assert!(matches!(made, Err(HsmError::Unsupported(_))), "{spec:?}");
             continue;
@@ -92,7 +99,7 @@ async fn a_key_of_every_kind_is_made(hsm: &dyn Hsm) -> Keys {
         }
         keys.insert(spec, made);
     }
-    let another = hsm.generate(KeySpec::P256).await.expect("another");
+    let another = hsm.generate(KeySpec::P256, Exportable::Never).await.expect("another");
     assert_ne!(another.public, keys[&KeySpec::P256].public, "no key is made twice");
     hsm.destroy(&another.reference(KeySpec::P256)).await.expect("destroyed");
     keys
@@ -335,7 +342,8 @@ async fn an_imported_key_agrees_with_the_original(hsm: &dyn Hsm) {
     for spec in specs.into_iter().chain([KeySpec::Oct128, KeySpec::Oct192, KeySpec::Oct256]) {
         let original = PrivateKey::generate(spec);
         let copy = PrivateKey::from_material(spec, &original.to_material()).expect("a copy");
-        let held = hsm.import(copy).await.unwrap_or_else(|error| panic!("{spec:?}: {error:?}"));
+        let held =
+            hsm.import(copy, Exportable::Never).await.unwrap_or_else(|error| panic!("{spec:?}: {error:?}"));
         assert_eq!(held.public, original.public(), "{spec:?}");
         let key = held.reference(spec);
         for algorithm in
@@ -383,7 +391,7 @@ async fn a_wrapped_key_is_taken_over(hsm: &dyn Hsm, keys: &Keys) {
         let original = PrivateKey::generate(spec);
         let clear = original.to_pkcs8().unwrap_or_else(|| original.to_material());
         let blob = wrapped(public(exchange), &clear);
-        let held = match hsm.import_wrapped(&with, &blob, spec).await {
+        let held = match hsm.import_wrapped(&with, &blob, spec, Exportable::Never).await {
             // Not every token shows the public half of an EC key that it unwrapped.
             Err(HsmError::Unsupported(_)) if spec.family() == KeyFamily::Ec => continue,
             held => held.unwrap_or_else(|error| panic!("{spec:?}: {error:?}")),
@@ -400,19 +408,31 @@ async fn a_wrapped_key_is_taken_over(hsm: &dyn Hsm, keys: &Keys) {
         for other in
             [KeySpec::Oct256, KeySpec::Rsa2048, KeySpec::Rsa3072].into_iter().filter(|other| *other != spec)
         {
-            is_refused(hsm.import_wrapped(&with, &blob, other).await, "not what it is said to be");
+            is_refused(
+                hsm.import_wrapped(&with, &blob, other, Exportable::Never).await,
+                "not what it is said to be",
+            );
         }
         hsm.destroy(&key).await.expect("destroyed");
     }
     let rsa = PrivateKey::generate(KeySpec::Rsa2048).to_pkcs8().expect("PKCS #8");
     let stranger = PrivateKey::generate(KeySpec::Rsa2048).public().expect("public");
     let blob = wrapped(&stranger, &rsa);
-    is_refused(hsm.import_wrapped(&with, &blob, KeySpec::Rsa2048).await, "wrapped for another key");
+    is_refused(
+        hsm.import_wrapped(&with, &blob, KeySpec::Rsa2048, Exportable::Never).await,
+        "wrapped for another key",
+    );
     let curve = keys[&KeySpec::P256].reference(KeySpec::P256);
-    is_refused(hsm.import_wrapped(&curve, &blob, KeySpec::Rsa2048).await, "no exchange key");
+    is_refused(
+        hsm.import_wrapped(&curve, &blob, KeySpec::Rsa2048, Exportable::Never).await,
+        "no exchange key",
+    );
     for blob in [vec![], text(256), text(256 + 20), text(256 + 64)] {
         let blob = ByokBlob::new(blob).expect("short enough");
-        is_refused(hsm.import_wrapped(&with, &blob, KeySpec::Rsa2048).await, "not that layout");
+        is_refused(
+            hsm.import_wrapped(&with, &blob, KeySpec::Rsa2048, Exportable::Never).await,
+            "not that layout",
+        );
     }
     assert!(ByokBlob::new(text(9000)).is_err());
 }

@@ -23,7 +23,7 @@ use crate::error::Fault;
 use crate::ids::{ObjectName, ObjectVersion};
 use crate::limits;
 use crate::platform::{Context, Platform};
-use crate::ports::hsm::{Hsm, KeyRef};
+use crate::ports::hsm::{Exportable, Hsm, KeyRef};
 use crate::ports::store::{Commit, Expect, Key, Kind, Partition};
 use crate::record::certificate as stored;
 use crate::record::{self, Decode, Encode, Undecodable};
@@ -226,7 +226,7 @@ impl Platform {
         let in_token =
             vault.sku == Sku::Premium && self.holders.token.as_ref().is_some_and(|token| token.holds(spec));
         let holder = self.holder_for(in_token, spec)?;
-        let held = holder.generate(spec).await?;
+        let held = holder.generate(spec, Exportable::Never).await?;
         let public = held.public.as_ref().map(|public| public.spki_der());
         let public_key = public.ok_or_else(|| Fault::Broken("a key pair has no public half".to_owned()))?;
         let name = format!("CN={issuer} of {}, O=Vouchsafe", vault.name);

@@ -19,7 +19,7 @@ use crate::audit::Entry;
 use crate::error::Fault;
 use crate::ids::{ObjectName, ObjectVersion, VaultName};
 use crate::platform::{Context, Platform};
-use crate::ports::hsm::{HeldKey, KeyRef};
+use crate::ports::hsm::{Exportable, HeldKey, KeyRef};
 use crate::ports::store::{Commit, Expect, Kind};
 use crate::resource::Vault;
 use crate::time::Timestamp;
@@ -208,7 +208,7 @@ impl Platform {
             return Ok(Prepared { material, csr, fresh: false });
         }
         let holder = self.holder_for(policy.key.in_token, policy.key.spec)?;
-        let HeldKey { public, material } = holder.generate(policy.key.spec).await?;
+        let HeldKey { public, material } = holder.generate(policy.key.spec, Exportable::Never).await?;
         let public = public.ok_or_else(|| Fault::Broken("a key pair has no public half".to_owned()))?;
         match self.request(policy, &public, &material, now).await {
             Ok(csr) => Ok(Prepared { material, csr, fresh: true }),

@@ -22,7 +22,7 @@ use crate::error::Fault;
 use crate::ids::{ObjectName, ObjectVersion, VaultName};
 use crate::limits;
 use crate::platform::{Context, Platform};
-use crate::ports::hsm::HeldKey;
+use crate::ports::hsm::{Exportable, HeldKey};
 use crate::ports::store::Kind;
 use crate::resource::Vault;
 use crate::time::Timestamp;
@@ -198,7 +198,7 @@ impl Platform {
             None => observed,
         };
         protection(vault, policy.key.in_token)?;
-        let held = self.holder_for(policy.key.in_token, key.spec())?.import(key).await?;
+        let held = self.holder_for(policy.key.in_token, key.spec())?.import(key, Exportable::Never).await?;
         Ok(Taken { held, public, chain, leaf_at, policy })
     }
 }

@@ -13,7 +13,7 @@ use crate::access::caller::Caller;
 use crate::audit::{Intent, Outcome};
 use crate::ids::{ObjectName, ObjectVersion, VaultName};
 use crate::platform::{Context, Platform};
-use crate::ports::hsm::{ByokBlob, HeldKey, KeyRef, WrappedKind};
+use crate::ports::hsm::{ByokBlob, Exportable, HeldKey, KeyRef, WrappedKind};
 use crate::ports::store::{Commit, Expect, Revision};
 use crate::record::Encode;
 use crate::resource::Vault;
@@ -292,10 +292,11 @@ impl Platform {
         decide::protection(vault, wanted.in_token)?;
         decide::attributes(&wanted.attributes, wanted.release_policy.as_ref())?;
         decide::release_policy(wanted.release_policy.as_ref())?;
-        decide::leaves(wanted.in_token, &wanted.attributes)?;
-        self.holder_for(wanted.in_token, wanted.spec)?;
+        let holder = self.holder_for(wanted.in_token, wanted.spec)?;
+        decide::leaves(holder.releases(wanted.spec), &wanted.attributes)?;
         let operations = decide::operations(wanted.spec, wanted.operations.as_deref());
-        decide::exchange(wanted.spec, wanted.in_token && ours, &operations)?;
+        let stays = wanted.in_token && ours && !wanted.attributes.exportable;
+        decide::exchange(wanted.spec, stays, &operations)?;
         Ok(Wanted {
             version: ObjectVersion(self.entropy.uuid()),
             spec: wanted.spec,
@@ -355,12 +356,13 @@ impl Platform {
             return Ok(made);
         }
         let holder = self.holder_for(wanted.in_token, wanted.spec)?;
+        let exportable = if wanted.attributes.exportable { Exportable::OnRelease } else { Exportable::Never };
         Ok(match std::mem::replace(&mut source.origin, Origin::Holder) {
-            Origin::Holder => holder.generate(wanted.spec).await?,
-            Origin::Plain(key) => holder.import(*key).await?,
+            Origin::Holder => holder.generate(wanted.spec, exportable).await?,
+            Origin::Plain(key) => holder.import(*key, exportable).await?,
             Origin::Wrapped { exchange, material, blob } => {
                 let exchange = KeyRef { spec: exchange, material: &material };
-                holder.import_wrapped(&exchange, &blob, wanted.spec).await?
+                holder.import_wrapped(&exchange, &blob, wanted.spec, exportable).await?
             }
         })
     }

@@ -49,17 +49,16 @@ pub(super) fn operations(spec: KeySpec, wanted: Option<&[KeyOperation]>) -> Vec<
 
 /// Whether a new key may be one that unwraps what is imported, if that is asked for.
 ///
-/// SECURITY: what is wrapped for a key-exchange key is as safe as that key. It is made in the token (`made_there`), so
-/// that nobody has it, and does nothing else, so that nobody decrypts with it what others wrapped.
-pub(super) fn exchange(spec: KeySpec, made_there: bool, operations: &[KeyOperation]) -> Result<(), Error> {
+/// SECURITY: what is wrapped for a key-exchange key is as safe as that key. It is made in the token and never leaves it
+/// (`stays`), so that nobody has it, and does nothing else, so that nobody decrypts with it what others wrapped.
+pub(super) fn exchange(spec: KeySpec, stays: bool, operations: &[KeyOperation]) -> Result<(), Error> {
     if !operations.contains(&KeyOperation::Import) {
         return Ok(());
     }
-    if operations.len() == 1 && spec.family() == KeyFamily::Rsa && made_there {
+    if operations.len() == 1 && spec.family() == KeyFamily::Rsa && stays {
         return Ok(());
     }
-    let problem =
-        "the operation `import` is for keys of the kind RSA-HSM that are made here and may do nothing else";
+    let problem = "the operation `import` is for keys of the kind RSA-HSM that are made here, never leave and may do nothing else";
     Err(Error::BadParameter(problem.to_owned()))
 }
 
@@ -76,11 +75,11 @@ pub(super) fn attributes(attributes: &KeyAttributes, policy: Option<&ReleasePoli
     Err(Error::BadParameter(problem.to_owned()))
 }
 
-/// Refuses a key that could never do what its attributes promise: what a token holds, it holds for ever.
-pub(super) fn leaves(in_token: bool, attributes: &KeyAttributes) -> Result<(), Error> {
-    if in_token && attributes.exportable {
-        let problem = "the attribute `exportable` is for keys in software: a key of the kinds RSA-HSM, EC-HSM and oct-HSM \
-                       is made so that it never leaves its token, and cannot be released";
+/// Refuses a key that could never do what its attributes promise, because what is to hold it does not give it away.
+pub(super) fn leaves(can: bool, attributes: &KeyAttributes) -> Result<(), Error> {
+    if attributes.exportable && !can {
+        let problem = "the attribute `exportable` asks for a key that can be released, and the token of this server does not \
+                       wrap its keys for others; make one in software (`kty` without `-HSM`), or one that is not exportable";
         return Err(Error::BadParameter(problem.to_owned()));
     }
     Ok(())

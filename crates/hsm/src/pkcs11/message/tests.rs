@@ -7,11 +7,21 @@ use super::*;
 
 fn curve() -> TokenKey {
     let public = PrivateKey::generate(KeySpec::P256).public().expect("a public key");
-    TokenKey { spec: KeySpec::P256, id: [3; ID_BYTES], check: Check::Public(public.spki_der()) }
+    TokenKey {
+        spec: KeySpec::P256,
+        id: [3; ID_BYTES],
+        exportable: Exportable::OnRelease,
+        check: Check::Public(public.spki_der()),
+    }
 }
 
 fn symmetric() -> TokenKey {
-    TokenKey { spec: KeySpec::Oct256, id: [4; ID_BYTES], check: Check::Value([5; 32]) }
+    TokenKey {
+        spec: KeySpec::Oct256,
+        id: [4; ID_BYTES],
+        exportable: Exportable::Never,
+        check: Check::Value([5; 32]),
+    }
 }
 
 fn requests() -> Vec<Request> {
@@ -23,14 +33,15 @@ fn requests() -> Vec<Request> {
     };
     let bridge = PrivateKey::generate(KeySpec::P256).public();
     vec![
-        Request::Generate(KeySpec::Rsa3072),
-        Request::Import(Box::new(PrivateKey::generate(KeySpec::Oct192))),
-        Request::Import(Box::new(PrivateKey::generate(KeySpec::P256K))),
+        Request::Generate(KeySpec::Rsa3072, Exportable::Never),
+        Request::Import(Box::new(PrivateKey::generate(KeySpec::Oct192)), Exportable::OnRelease),
+        Request::Import(Box::new(PrivateKey::generate(KeySpec::P256K)), Exportable::Never),
         Request::ImportWrapped {
             exchange: curve(),
             wrapping_key: vec![6; 256],
             wrapped: vec![7; 40],
             spec: KeySpec::Oct128,
+            exportable: Exportable::OnRelease,
         },
         Request::Sign(curve(), SignatureAlgorithm::Es256, vec![8; 32]),
         Request::Encrypt {
@@ -52,13 +63,23 @@ fn requests() -> Vec<Request> {
         Request::Random(RANDOM_BYTES_MAX),
         Request::Identify,
         Request::Attest(curve()),
+        Request::WrapFor {
+            key: symmetric(),
+            recipient: PrivateKey::generate(KeySpec::Rsa2048).public().expect("a public key"),
+            algorithm: TransportAlgorithm::RsaAesKeyWrap384,
+        },
     ]
 }
 
 /// Replies, each with the place of its request in the list.
 fn replies() -> Vec<(usize, Reply)> {
     let encrypted = Encrypted { value: vec![1], iv: None, tag: Some(vec![2; 16]), aad: None };
-    let made = TokenKey { spec: KeySpec::Oct192, id: [6; ID_BYTES], check: Check::Value([7; 32]) };
+    let made = TokenKey {
+        spec: KeySpec::Oct192,
+        id: [6; ID_BYTES],
+        exportable: Exportable::OnRelease,
+        check: Check::Value([7; 32]),
+    };
     vec![
         (1, Reply::Held(made, None)),
         (4, Reply::Signature(vec![3; 64])),
@@ -71,6 +92,7 @@ fn replies() -> Vec<(usize, Reply)> {
         (10, Reply::Secret(SecretBytes::new(vec![6; RANDOM_BYTES_MAX]))),
         (11, Reply::Serial("4711".into())),
         (12, Reply::Attested(Box::new(statement()))),
+        (13, Reply::Wrapped(vec![8; 300])),
     ]
 }
 
