@@ -4,6 +4,9 @@
 
 use http::{Method, StatusCode};
 use serde_json::json;
+use vouchsafe_crypto::Reason;
+use vouchsafe_crypto::keys::{KeySpec, PrivateKey};
+use vouchsafe_crypto::pki::to_pem;
 use vouchsafe_testkit::processes::children_of;
 use vouchsafe_testkit::running::{Installation, RunningServer, Token};
 
@@ -134,5 +137,94 @@ async fn a_token_is_added_beside_a_file_replaces_it_and_seals_the_next_root_key(
     run(&["rekey", "root-provider", "remove", "hsm", "--data", &data]);
     token.lose_keys();
     opens(&installation, &token).await;
+    installation.verify_audit();
+}
+
+/// Two of three custodians, whose shares their own keys open.
+struct Custodians(std::path::PathBuf);
+
+impl Custodians {
+    /// Their keys, and what `init` is told of them.
+    fn appointed(scratch: &std::path::Path) -> (Self, Vec<String>) {
+        let custodians = Self(scratch.to_owned());
+        let mut told = vec!["--recovery-threshold".to_owned(), "2".to_owned()];
+        for name in ["alice", "bob", "carol"] {
+            let key = PrivateKey::generate(KeySpec::Rsa2048);
+            let private = to_pem("PRIVATE KEY", key.to_pkcs8().unwrap().expose(Reason::Test));
+            std::fs::write(custodians.path(&format!("{name}.key")), private).unwrap();
+            let public = to_pem("PUBLIC KEY", &key.public().unwrap().spki_der());
+            std::fs::write(custodians.path(&format!("{name}.pem")), public).unwrap();
+            told.extend(["--custodian".to_owned(), custodians.path(&format!("{name}.pem"))]);
+        }
+        told.extend(["--shares-dir".to_owned(), custodians.path("shares")]);
+        (custodians, told)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
+    /// Decrypts the shares of these, and says where they are.
+    fn come(&self, installation: &Installation, names: &[(usize, &str)]) -> Vec<String> {
+        let mut shares = Vec::new();
+        for (number, name) in names {
+            let (sealed, key) = (format!("shares/share-{number}-{name}.json"), format!("{name}.key"));
+            let out = self.path(&format!("{name}.share"));
+            let (status, _, error) = installation.run([
+                "open-share",
+                &self.path(&sealed),
+                "--key",
+                &self.path(&key),
+                "--out",
+                &out,
+            ]);
+            assert!(status.success(), "{error}");
+            shares.extend(["--share".to_owned(), out]);
+        }
+        shares
+    }
+}
+
+/// The worst day of somebody who has bought a token since: the key file is gone, and what opens next is the token.
+#[tokio::test]
+async fn custodians_let_a_token_in_when_the_key_file_is_lost() {
+    let installation = Installation::empty(PROGRAM);
+    let Some(token) = Token::make(installation.scratch()) else { return };
+    let data = installation.data().display().to_string();
+    let (custodians, told) = Custodians::appointed(installation.scratch());
+    let init = ["init", "--data", &data].map(str::to_owned).into_iter().chain(told);
+    let (status, out, error) = installation.run(init);
+    assert!(status.success(), "{out}{error}");
+    furnished(&installation, &token).await;
+    std::fs::remove_file(installation.data().join("root.key")).unwrap();
+
+    let shares = custodians.come(&installation, &[(1, "alice"), (3, "carol")]);
+    let recover = |shares: &[String]| {
+        let arguments = ["recover", "--data", &data, "--to", "pkcs11", "--name", "hsm", "--remove", "file"];
+        let arguments = arguments.map(str::to_owned).into_iter().chain(shares.iter().cloned());
+        installation.run_with(arguments, &token.environment())
+    };
+    // What cannot be the way in takes no other away, and makes nothing in the token.
+    let record = installation.data().join("root.json");
+    let before = std::fs::read(&record).unwrap();
+    token.set_pin(Some("00000000"));
+    let (status, _, error) = recover(&shares);
+    assert!(!status.success() && error.contains("refused the PIN"), "{error}");
+    token.set_pin(Some(token.pin()));
+    let (status, _, error) = recover(&shares[..2]);
+    assert!(!status.success() && error.contains("2 shares are needed, and 1 were given"), "{error}");
+    assert!(std::fs::read(&record).unwrap() == before, "a recovery that was refused changed the record");
+
+    let (status, out, error) = recover(&shares);
+    assert!(status.success(), "{out}{error}");
+    assert!(out.contains("`hsm` can open the deployment from now on"), "{out}");
+    opens(&installation, &token).await;
+    let listed = installation.run(["rekey", "root-provider", "list", "--data", &data]).1;
+    assert!(listed.contains("hsm") && listed.contains("2 of 3: alice, bob, carol"), "{listed}");
+    assert!(!listed.lines().any(|line| line.starts_with("file")), "{listed}");
+    // It is the token that opens: its key is the only way in, but for the custodians.
+    token.lose_keys();
+    let error = refusal(&installation, &token);
+    assert!(error.contains("is gone from the token"), "{error}");
     installation.verify_audit();
 }
