@@ -14,6 +14,7 @@ use vouchsafe_domain::listener::ListenerAuthority;
 use vouchsafe_domain::ports::store::Kind;
 use vouchsafe_domain::record::{Decode, Encode, Object, ObjectBackup};
 use vouchsafe_domain::resource::{ResourceGroup, Subscription, Vault};
+use vouchsafe_domain::timekeeping::ClockMark;
 use vouchsafe_domain::token::TenantKey;
 use vouchsafe_domain::vault::certificate::{
     CertificateHead, CertificatePolicy, CertificateVersion, Contacts, DeletedCertificate, PendingCertificate,
@@ -25,7 +26,7 @@ use vouchsafe_domain::vault::{
 
 fuzz_target!(|data: &[u8]| {
     let Some((&kind, rest)) = data.split_first() else { return };
-    match kind % 30 {
+    match kind % 31 {
         0 => round_trip::<Tenant>(rest),
         1 => round_trip::<Subscription>(rest),
         2 => round_trip::<ResourceGroup>(rest),
@@ -61,6 +62,7 @@ fuzz_target!(|data: &[u8]| {
         26 => stays_in_its_room(Kind::CertificateIssuer, rest),
         27 => stays_in_its_room(Kind::CertificateAuthority, rest),
         28 => stays_in_its_room(Kind::IssuedCertificate, rest),
+        30 => round_trip::<ClockMark>(rest),
         _ => {
             round_trip::<Object>(rest);
             let Ok(backup) = ObjectBackup::decode(rest) else { return };

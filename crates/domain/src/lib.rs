@@ -16,6 +16,7 @@ pub mod ports;
 pub mod record;
 pub mod resource;
 pub mod time;
+pub mod timekeeping;
 pub mod token;
 pub mod vault;
 pub mod world;

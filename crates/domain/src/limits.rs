@@ -60,6 +60,12 @@ pub const TENANTS_MAX: usize = 1_000;
 pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(3_600);
 /// Clock difference accepted for our own tokens.
 pub const TOKEN_SKEW: Duration = Duration::from_secs(60);
+/// How far the wall clock may be behind the latest time known while it is still believed.
+pub const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(60);
+/// How far the wall clock may get ahead of the monotonic clock, since a start or a confirmation, while it is still believed.
+pub const CLOCK_JUMP_MAX: Duration = Duration::from_secs(3_600);
+/// The same at a start, where a clock that was set ahead looks like time in which nothing ran.
+pub const CLOCK_GAP_AT_START_MAX: Duration = Duration::from_secs(7 * 86_400);
 /// Clock difference accepted for client assertions of the Azure SDKs.
 pub const ASSERTION_SKEW: Duration = Duration::from_secs(300);
 /// Longest life of a client assertion: Python's asynchronous client asks for 30 minutes, plus the clock difference.

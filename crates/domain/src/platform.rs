@@ -14,6 +14,7 @@ use crate::ports::log::{LogUnavailable, Position};
 use crate::ports::{CertificateIssuer, Entropy, Hsm, Log, Store};
 use crate::resource::scope::Scope;
 use crate::time::Timestamp;
+use crate::timekeeping::{ElapsedTime, IssueTime, Reading, Timekeeper};
 use crate::token::VerifiedTokens;
 use crate::token::audience::ServiceNames;
 use crate::vault::certificate::{Calendar, RememberedAnswers, remembered_answers};
@@ -50,7 +51,13 @@ pub struct KeyHolders {
     pub token: Option<Arc<dyn Hsm>>,
 }
 
-/// One request, as the audit log sees it.
+/// One request, as the audit log sees it. Only [`Platform::context`] makes one, so that its time is what the timekeeper
+/// believes.
+///
+/// ```compile_fail
+/// use vouchsafe_domain::{Context, time::Timestamp};
+/// let context = Context { request: Default::default(), from: None, now: Timestamp::default() };
+/// ```
 #[derive(Clone, Debug)]
 pub struct Context {
     /// Its id.
@@ -58,7 +65,25 @@ pub struct Context {
     /// Where it came from.
     pub from: Option<String>,
     /// When it began.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
+    read: Reading,
+}
+
+impl Context {
+    /// When it began, by the time that is believed.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The time from which what the request asks for may begin to be valid, unless the clock is behind.
+    pub(crate) fn for_issuing(&self) -> Result<IssueTime, Fault> {
+        self.read.for_issuing()
+    }
+
+    /// The time up to which what is due may be destroyed; none while the clock is in doubt.
+    pub(crate) fn elapsed(&self) -> Option<ElapsedTime> {
+        self.read.elapsed()
+    }
 }
 
 /// Everything that use cases need.
@@ -73,6 +98,7 @@ pub struct Platform {
     pub(crate) certificate_issuers: Vec<Arc<dyn CertificateIssuer>>,
     pub(crate) answers: RememberedAnswers,
     pub(crate) calendar: Calendar,
+    pub(crate) time: Arc<Timekeeper>,
     settings: Settings,
     rehearsal: bool,
 }
@@ -86,10 +112,10 @@ impl Platform {
         backup_key: Kek,
         holders: KeyHolders,
         settings: Settings,
-        now: Timestamp,
+        time: Arc<Timekeeper>,
     ) -> Result<Self, Fault> {
         let trail = Trail::new(log);
-        let recovered = trail.recover(&*store, now).await?;
+        let recovered = trail.recover(&*store, time.read().now()).await?;
         if recovered > 0 {
             tracing::info!(recovered, "appended the outcomes of changes that a crash interrupted");
         }
@@ -105,6 +131,7 @@ impl Platform {
             certificate_issuers: Vec::new(),
             answers: remembered_answers(),
             calendar: Calendar::default(),
+            time,
             settings,
             rehearsal: false,
         })
@@ -129,6 +156,7 @@ impl Platform {
             certificate_issuers: self.certificate_issuers.clone(),
             answers: remembered_answers(),
             calendar: Calendar::default(),
+            time: self.time.clone(),
             settings: self.settings.clone(),
             rehearsal: true,
         }
@@ -155,6 +183,17 @@ impl Platform {
     /// What is held in memory of all tenants.
     pub fn world(&self) -> arc_swap::Guard<Arc<crate::world::World>> {
         self.worlds.now()
+    }
+
+    /// A request that begins now.
+    pub fn context(&self, request: Uuid, from: Option<String>) -> Context {
+        let read = self.time.read();
+        Context { request, from, now: read.now(), read }
+    }
+
+    /// What time it is, and how far that can be believed.
+    pub fn time(&self) -> Reading {
+        self.time.read()
     }
 
     /// A random id for something that a caller did not name.

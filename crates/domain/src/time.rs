@@ -37,6 +37,13 @@ impl Timestamp {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// The moment that an RFC 3339 text names; none when that is no text of [`Timestamp::rfc3339`].
+    pub fn parse(rfc3339: &str) -> Option<Self> {
+        let moment =
+            time::OffsetDateTime::parse(rfc3339, &time::format_description::well_known::Rfc3339).ok()?;
+        u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
+    }
+
     /// RFC 3339 text in UTC with milliseconds, for people and for the audit log.
     pub fn rfc3339(self) -> String {
         let nanos = i128::from(self.0) * 1_000_000;

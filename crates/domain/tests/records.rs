@@ -31,6 +31,7 @@ use vouchsafe_domain::record::{self, Decode, Encode, Undecodable};
 use vouchsafe_domain::resource::scope::Scope;
 use vouchsafe_domain::resource::{ResourceGroup, Sku, Subscription, Vault};
 use vouchsafe_domain::time::Timestamp;
+use vouchsafe_domain::timekeeping::ClockMark;
 use vouchsafe_domain::token::{KeyState, TenantKey};
 use vouchsafe_domain::vault::{
     Attributes, DeletedKey, DeletedSecret, KeyAttributes, KeyHead, KeyOperation, KeyVersion, LifetimeAction,
@@ -370,6 +371,8 @@ fn samples() -> Vec<Sample> {
     samples.extend([
         message("VaultName", &owner),
         noun("TlsAuthority", &authority),
+        noun("ClockMark", &ClockMark { latest: at(0), doubted: false }),
+        noun("ClockMark in doubt", &ClockMark { latest: at(0), doubted: true }),
         message("Epoch", &record::Epoch { changed: at(0).millis() }),
         noun("Secret", &head),
         noun("DeletedSecret", &deleted(false)),
@@ -420,7 +423,15 @@ fn a_field_of_a_later_version_is_passed_over_and_an_incomplete_record_is_an_erro
                 assert_ne!(again, sample.bytes, "{} cut to {length}", sample.kind);
             }
         }
-        let without_ids = ["Epoch", "TlsAuthority", "VaultName", "SecretBackup", "KeyBackup"];
+        let without_ids = [
+            "ClockMark",
+            "ClockMark in doubt",
+            "Epoch",
+            "TlsAuthority",
+            "VaultName",
+            "SecretBackup",
+            "KeyBackup",
+        ];
         let is_plain = without_ids.contains(&sample.kind);
         assert_eq!((sample.recode)(&[]).is_err(), !is_plain, "{} of nothing", sample.kind);
     }

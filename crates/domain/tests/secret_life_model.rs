@@ -5,6 +5,7 @@
 //! `SECRET_MODEL_SEED` starts from another one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use vouchsafe_crypto::{Reason, SecretString};
 use vouchsafe_domain::access::caller::Caller;
@@ -89,7 +90,7 @@ impl Life {
     }
 
     fn now(&self) -> u64 {
-        self.opened.clock.now().seconds()
+        self.opened.platform.time().now().seconds()
     }
 
     fn one_in(&self, count: usize) -> bool {
@@ -237,17 +238,20 @@ impl Life {
     }
 
     fn jump(&mut self) {
-        let now = self.now();
         let step = match self.random.below(12) {
             0 => 100 * DAY,
             1..=2 => u64::try_from(self.random.below(12)).expect("small") * DAY,
             3..=5 => u64::try_from(self.random.below(100_000)).expect("small"),
             _ => 1,
         };
-        // Clocks also go back; never to before this world began.
+        // Clocks are also set back, which makes nothing younger.
         let back = self.one_in(4);
-        let then = if back { now.saturating_sub(step).max(1_800_000_000) } else { now + step };
-        self.opened.clock.set(Timestamp::from_seconds(then));
+        if back {
+            let shown = self.opened.clock.now().seconds();
+            self.opened.clock.set(Timestamp::from_seconds(shown.saturating_sub(step)));
+        } else {
+            self.opened.clock.forward(Duration::from_secs(step));
+        }
         *self.counts.entry(if back { "clock back" } else { "clock on" }.to_owned()).or_default() += 1;
     }
 

@@ -51,7 +51,7 @@ impl Log for TellsLate {
 #[tokio::test]
 async fn an_announcement_is_not_settled_between_its_being_durable_and_its_being_known() {
     let opened = InMemory::found(7).await.open().await;
-    let (store, now) = (opened.platform.store(), opened.context().now);
+    let (store, now) = (opened.platform.store(), opened.context().now());
     let trail = Trail::new(Arc::new(TellsLate::default()));
     let entry = |id| Entry::new(uuid::Uuid::from_u128(id), Subject::default(), "something", "/", now);
 

@@ -127,6 +127,10 @@ mod tests {
         fn now(&self) -> Timestamp {
             Timestamp::from_seconds(self.0.load(Ordering::Relaxed))
         }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_secs(self.0.load(Ordering::Relaxed))
+        }
     }
 
     fn breaker() -> (Breaker, Arc<Set>) {

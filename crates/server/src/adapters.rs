@@ -1,11 +1,12 @@
 //! The real clock and the real entropy: the only places where the program asks the machine for either.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
 use vouchsafe_domain::ports::{Clock, Entropy};
 use vouchsafe_domain::time::Timestamp;
 
-/// The machine's wall clock.
+/// The machine's clocks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -14,6 +15,13 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Since the machine started, with the time that it slept: a laptop that was shut for a night did not jump.
+    fn monotonic(&self) -> Duration {
+        let time = clock_gettime(ClockId::Boottime);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+        Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
     }
 }
 
@@ -44,6 +52,8 @@ mod tests {
     #[test]
     fn the_clock_is_past_the_year_2024_and_entropy_does_not_repeat() {
         assert!(SystemClock.now() > Timestamp::from_seconds(1_704_067_200));
+        let before = SystemClock.monotonic();
+        assert!(before > Duration::ZERO && SystemClock.monotonic() >= before);
         assert_ne!(SystemEntropy.uuid(), SystemEntropy.uuid());
         assert_eq!(SystemEntropy.uuid().get_version_num(), 4);
     }

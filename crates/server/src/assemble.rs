@@ -10,11 +10,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use vouchsafe_crypto::envelope::Kek;
 use vouchsafe_crypto::keys::KeySpec;
-use vouchsafe_domain::audit::{Entry, Outcome, Subject, Trail};
+use vouchsafe_domain::audit::{Entry, Outcome, Subject, Trail, newest};
 use vouchsafe_domain::directory::{TenantDomain, TenantToFound, found_first_tenant};
 use vouchsafe_domain::ids::TenantId;
 use vouchsafe_domain::listener::ListenerAuthority;
 use vouchsafe_domain::ports::{CertificateIssuer, Clock, Entropy, Hsm, Log, Store};
+use vouchsafe_domain::timekeeping::Timekeeper;
 use vouchsafe_domain::token::audience::ServiceNames;
 use vouchsafe_domain::{Fault, KeyHolders, Platform, Settings};
 use vouchsafe_hsm::pkcs11::OpenError as TokenError;
@@ -22,7 +23,7 @@ use vouchsafe_hsm::{KeyPool, Pkcs11Hsm, SoftwareKeys, TokenSettings};
 use vouchsafe_store::deployment::{Ceremony, initialise_with};
 use vouchsafe_store::log::FileLog;
 use vouchsafe_store::root::{Recovery, RootKeySource, ShareFile};
-use vouchsafe_store::{EngineKind, InitError, OpenError};
+use vouchsafe_store::{Deployment, EngineKind, InitError, OpenError};
 use vouchsafe_wire::admin::Endpoints;
 
 use crate::adapters::{SystemClock, SystemEntropy};
@@ -220,18 +221,27 @@ pub async fn ceremony(
     let ceremony = Ceremony::begin(data, root_key, Arc::new(clock)).await?;
     let trail = Trail::new(ceremony.deployment.log.clone());
     let subject = Subject { by: "kernel".to_owned(), ..Subject::default() };
-    let mut entry = Entry::new(entropy.uuid(), subject, action, "/", clock.now());
+    let time = timekeeper(&ceremony.deployment, Arc::new(clock)).await?;
+    let mut entry = Entry::new(entropy.uuid(), subject, action, "/", time.now());
     entry.from = Some(format!("uid {} pid {}", rustix::process::getuid().as_raw(), std::process::id()));
     trail.record(entry.outcome(Outcome::Done, Some(reason))).await?;
     Ok(ceremony)
 }
 
+/// What reads the clock for everything that the deployment decides.
+async fn timekeeper(deployment: &Deployment, clock: Arc<dyn Clock>) -> Result<Arc<Timekeeper>, Fault> {
+    let recorded = newest(&*deployment.log).await?;
+    Timekeeper::open(&*deployment.store, recorded, clock).await
+}
+
 /// Opens a deployment and starts to serve it.
 pub async fn start(config: Config) -> Result<Server, StartError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let machine: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let names = names(&config)?;
-    let deployment = Arc::new(vouchsafe_store::open(&config.data, &config.root_key, clock.clone()).await?);
+    let deployment = Arc::new(vouchsafe_store::open(&config.data, &config.root_key, machine.clone()).await?);
+    let time = timekeeper(&deployment, machine).await?;
+    let clock: Arc<dyn Clock> = time.clone();
     let authority = ListenerAuthority::load(&*deployment.store).await?.ok_or(StartError::Unfinished)?;
     let authority =
         Authority::load(&CaMaterial { certificate_der: authority.certificate, key_pkcs8: authority.key })?;
@@ -271,7 +281,7 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     let pool = KeyPool::new(KEYS_IN_STOCK);
     let token = token(&config, clock.clone())?;
     let holders = key_holders(token.clone(), pool.clone());
-    let platform = Platform::open(store, log, entropy.clone(), backup_key, holders, settings, now).await?;
+    let platform = Platform::open(store, log, entropy.clone(), backup_key, holders, settings, time).await?;
     let platform = Arc::new(platform.with_certificate_issuers(issuers));
     let tenant = platform.world().default_tenant().ok_or(StartError::Unfinished)?.tenant().id;
     let endpoints = Endpoints {
@@ -289,19 +299,12 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     };
 
     let readiness = Arc::new(Readiness::default());
-    let rekeying = Rekeying::new(
-        platform.clone(),
-        deployment.keys.clone(),
-        clock.clone(),
-        entropy.clone(),
-        stop.clone(),
-    );
+    let rekeying = Rekeying::new(platform.clone(), deployment.keys.clone(), entropy.clone(), stop.clone());
     rekeying.resume().await?;
     let telemetry = Arc::new(Telemetry::new(env!("CARGO_PKG_VERSION"), |_| {}));
     let app = Arc::new(App {
         platform: platform.clone(),
         log: deployment.log.clone(),
-        clock: clock.clone(),
         telemetry: telemetry.clone(),
         readiness: readiness.clone(),
         endpoints: endpoints.clone(),
@@ -328,7 +331,7 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     let doors = Doors::new(service);
     doors.open_admin(AdminSocket::bind(&admin_socket).await?);
     doors.open_tls(listener, tls.server_config());
-    let jobs = Arc::new(Jobs { platform, deployment, tls, clock, entropy });
+    let jobs = Arc::new(Jobs { platform, deployment, tls, entropy });
     let jobs = tokio::spawn(jobs.run(stop.clone()));
     tokio::spawn(stop.clone().run_until_cancelled_owned(pool.keep_filled()));
     readiness.ready();

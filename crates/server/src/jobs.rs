@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use vouchsafe_domain::ports::{Clock, Entropy};
+use vouchsafe_domain::Platform;
+use vouchsafe_domain::ports::Entropy;
+use vouchsafe_domain::timekeeping::ClockStanding;
 use vouchsafe_domain::vault::certificate::CertificateJobs;
-use vouchsafe_domain::{Context, Platform};
 use vouchsafe_store::Deployment;
 
 use crate::tls::Tls;
@@ -25,8 +26,6 @@ pub struct Jobs {
     pub deployment: Arc<Deployment>,
     /// The listener's certificates.
     pub tls: Arc<Tls>,
-    /// The clock.
-    pub clock: Arc<dyn Clock>,
     /// Where request ids come from.
     pub entropy: Arc<dyn Entropy>,
 }
@@ -68,9 +67,12 @@ impl Jobs {
         self.tick_often().await;
     }
 
-    /// Anchors the log's checkpoint in the store, lets the store forget settled announcements, and makes sure that what
+    /// Looks at the clock, anchors the log's checkpoint in the store, lets the store forget settled announcements, and makes sure that what
     /// is held in memory is what is in the store.
     pub async fn tick_often(&self) {
+        if let Err(error) = self.platform.keep_time().await {
+            tracing::error!(%error, "the latest time known could not be kept in the store");
+        }
         match self.platform.catch_up().await {
             Ok(0) => {}
             Ok(tenants) => tracing::warn!(tenants, "changes happened that nobody waited for; read again"),
@@ -88,7 +90,7 @@ impl Jobs {
 
     /// Goes on with certificates that are being made, and follows the policies of those that are there.
     pub async fn tick_certificates(&self) {
-        let context = Context { request: self.entropy.uuid(), from: None, now: self.clock.now() };
+        let context = self.platform.context(self.entropy.uuid(), None);
         match self.platform.run_certificate_jobs(&context).await {
             Ok(jobs) if jobs.total() + jobs.failed == 0 => {}
             Ok(CertificateJobs { ended, renewed, told, lists, failed }) => {
@@ -98,11 +100,29 @@ impl Jobs {
         }
     }
 
+    /// Says each minute what an operator has to do about the clock.
+    fn warn_of_the_clock(&self) {
+        let (consequence, by) = match self.platform.time().standing() {
+            ClockStanding::Sound => return,
+            ClockStanding::Behind(by) => {
+                ("is behind the latest time known: no token and no certificate is issued", by)
+            }
+            ClockStanding::Ahead(by) => {
+                ("is ahead of what can have passed: nothing is purged and no signing key retires", by)
+            }
+        };
+        let seconds = by.as_secs();
+        tracing::error!(
+            seconds,
+            "this machine's clock {consequence}; set it right or, if it is right, run `vouchsafe clock confirm`"
+        );
+    }
+
     /// Renews certificates, moves signing keys on, purges what is due.
     pub async fn tick_seldom(&self) {
-        let now = self.clock.now();
-        self.tls.tick(now, &*self.entropy);
-        let context = Context { request: self.entropy.uuid(), from: None, now };
+        self.warn_of_the_clock();
+        let context = self.platform.context(self.entropy.uuid(), None);
+        self.tls.tick(context.now(), &*self.entropy);
         match self.platform.rotate_signing_keys(&context).await {
             Ok(0) => {}
             Ok(tenants) => tracing::info!(tenants, "signing keys moved on"),

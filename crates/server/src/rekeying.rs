@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use vouchsafe_domain::audit::{Entry, Outcome, Subject};
+use vouchsafe_domain::ports::Entropy;
 use vouchsafe_domain::ports::store::{CommitError, Partition};
-use vouchsafe_domain::ports::{Clock, Entropy};
 use vouchsafe_domain::{Context, Fault, Platform};
 use vouchsafe_store::barrier::rekey::{Progress, Rekey};
 use vouchsafe_wire::admin::RekeyStatus;
@@ -21,7 +21,6 @@ const END: &str = "vouchsafe/keyRings/rekey/end";
 pub struct Rekeying {
     platform: Arc<Platform>,
     keys: Arc<dyn Rekey>,
-    clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     stop: CancellationToken,
     running: AtomicBool,
@@ -41,18 +40,17 @@ impl Rekeying {
     pub fn new(
         platform: Arc<Platform>,
         keys: Arc<dyn Rekey>,
-        clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         stop: CancellationToken,
     ) -> Arc<Self> {
         let (running, shown) = (AtomicBool::new(false), Mutex::default());
-        Arc::new(Self { platform, keys, clock, entropy, stop, running, shown })
+        Arc::new(Self { platform, keys, entropy, stop, running, shown })
     }
 
     /// Begins, durably and recorded, and works in the background. Begun already: goes on.
     pub async fn begin(self: &Arc<Self>, context: &Context) -> Result<(), Fault> {
         let subject = Subject { by: "kernel".to_owned(), ..Subject::default() };
-        let mut entry = Entry::new(context.request, subject, BEGIN, "/", context.now);
+        let mut entry = Entry::new(context.request, subject, BEGIN, "/", context.now());
         entry.from.clone_from(&context.from);
         self.platform.trail().record(entry.outcome(Outcome::Done, None)).await?;
         match self.keys.begin().await {
@@ -115,7 +113,8 @@ impl Rekeying {
             match ran {
                 Ok(rekeyed) => {
                     let subject = Subject { by: "platform".to_owned(), ..Subject::default() };
-                    let entry = Entry::new(self.entropy.uuid(), subject, END, "/", self.clock.now());
+                    let entry =
+                        Entry::new(self.entropy.uuid(), subject, END, "/", self.platform.time().now());
                     if let Err(error) = self.platform.trail().record(entry.outcome(Outcome::Done, None)).await
                     {
                         tracing::error!(%error, "that new keys are in force could not be recorded");

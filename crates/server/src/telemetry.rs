@@ -15,6 +15,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use http::StatusCode;
+use vouchsafe_domain::timekeeping::ClockStanding;
 
 use crate::http::plane::Door;
 use crate::http::route::Plane;
@@ -88,6 +89,8 @@ pub struct Telemetry {
     connections: Family<Through, Gauge>,
     refused: Family<Refused, Counter>,
     key_operations: Family<KeyUsed, Counter>,
+    clock_behind: Gauge,
+    clock_ahead: Gauge,
 }
 
 impl Telemetry {
@@ -114,8 +117,26 @@ impl Telemetry {
         registry.register("connections_refused", "Connections ended by us", refused.clone());
         let key_operations = Family::default();
         registry.register("key_operations", "Operations with keys of vaults", key_operations.clone());
+        let clock_behind = Gauge::default();
+        let help = "How far the wall clock is behind the latest time known; 0 while it is believed";
+        registry.register_with_unit("clock_behind", help, Unit::Seconds, clock_behind.clone());
+        let clock_ahead = Gauge::default();
+        let help = "How far the wall clock is ahead of what can have passed; 0 while it is believed";
+        registry.register_with_unit("clock_ahead", help, Unit::Seconds, clock_ahead.clone());
         add(&mut registry);
-        Self { registry, requests, duration, in_flight, shed, panics, connections, refused, key_operations }
+        Self {
+            registry,
+            requests,
+            duration,
+            in_flight,
+            shed,
+            panics,
+            connections,
+            refused,
+            key_operations,
+            clock_behind,
+            clock_ahead,
+        }
     }
 
     /// Every metric in OpenMetrics text, for `GET /metrics`.
@@ -144,6 +165,17 @@ impl Telemetry {
         };
         self.requests.get_or_create(&Answered { plane, route, class }).inc();
         self.duration.get_or_create(&At { plane, route }).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn clock(&self, standing: ClockStanding) {
+        let seconds = |by: Duration| i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
+        let (behind, ahead) = match standing {
+            ClockStanding::Sound => (0, 0),
+            ClockStanding::Behind(by) => (seconds(by), 0),
+            ClockStanding::Ahead(by) => (0, seconds(by)),
+        };
+        self.clock_behind.set(behind);
+        self.clock_ahead.set(ahead);
     }
 
     pub(crate) fn shed(&self) {

@@ -15,7 +15,7 @@ use vouchsafe_crypto::envelope::Kek;
 use vouchsafe_crypto::{Reason, SecretBytes};
 use vouchsafe_domain::access::assignment::{NewAssignment, PrincipalType, RoleAssignment};
 use vouchsafe_domain::access::caller::Caller;
-use vouchsafe_domain::audit::Entry;
+use vouchsafe_domain::audit::{Entry, newest};
 use vouchsafe_domain::directory::{TenantDomain, TenantToFound, found_first_tenant};
 use vouchsafe_domain::identity::{ManagedIdentity, Process, Requested};
 use vouchsafe_domain::ids::{
@@ -27,6 +27,7 @@ use vouchsafe_domain::ports::{Clock, Entropy, Hsm, Log};
 use vouchsafe_domain::resource::scope::Scope;
 use vouchsafe_domain::resource::{IdentityToPut, Vault, VaultToPut};
 use vouchsafe_domain::time::Timestamp;
+use vouchsafe_domain::timekeeping::Timekeeper;
 use vouchsafe_domain::token::NodeGrant;
 use vouchsafe_domain::token::audience::ServiceNames;
 use vouchsafe_domain::world::TenantSnapshot;
@@ -45,29 +46,44 @@ pub const KEY_VAULT: &str = "https://vault.localhost:8443";
 /// The group that [`Opened::put_vault`] and [`Opened::put_identity`] use.
 pub const GROUP: &str = "rg";
 
-/// A clock that stands until it is moved, in either direction.
-pub struct SteeredClock(AtomicU64);
+/// A clock that stands until time passes or somebody sets it.
+pub struct SteeredClock {
+    wall: AtomicU64,
+    monotonic: AtomicU64,
+}
 
 impl SteeredClock {
     /// A clock that stands at a moment, in milliseconds since 1970.
     pub fn at(millis: u64) -> Self {
-        Self(AtomicU64::new(millis))
+        Self { wall: AtomicU64::new(millis), monotonic: AtomicU64::new(0) }
     }
 
-    /// Goes on by `duration`.
+    /// Time passes: both clocks go on by `duration`.
     pub fn forward(&self, duration: Duration) {
-        self.0.fetch_add(u64::try_from(duration.as_millis()).expect("a small duration"), Ordering::SeqCst);
+        let millis = u64::try_from(duration.as_millis()).expect("a small duration");
+        self.monotonic.fetch_add(millis, Ordering::SeqCst);
+        self.wall.fetch_add(millis, Ordering::SeqCst);
     }
 
-    /// Jumps.
+    /// Time passes until a later moment.
+    pub fn forward_to(&self, later: Timestamp) {
+        self.forward(later.since(self.now()));
+        assert_eq!(self.now(), later, "time does not pass backwards");
+    }
+
+    /// Somebody sets the wall clock.
     pub fn set(&self, now: Timestamp) {
-        self.0.store(now.millis(), Ordering::SeqCst);
+        self.wall.store(now.millis(), Ordering::SeqCst);
     }
 }
 
 impl Clock for SteeredClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+        Timestamp::from_millis(self.wall.load(Ordering::SeqCst))
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.monotonic.load(Ordering::SeqCst))
     }
 }
 
@@ -231,7 +247,7 @@ fn fixed_key(byte: u8) -> Kek {
 impl InMemory {
     /// A new deployment with one tenant. Two with one seed have the same ids.
     pub async fn found(seed: u64) -> Self {
-        let clock = Arc::new(SteeredClock(AtomicU64::new(1_800_000_000_000)));
+        let clock = Arc::new(SteeredClock::at(1_800_000_000_000));
         let entropy = Arc::new(SeededEntropy::new(seed));
         let engine = Memory::new();
         Barrier::initialise(engine.clone(), &fixed_key(1), [1; 16]).await.expect("an empty engine");
@@ -258,7 +274,9 @@ impl InMemory {
             publication_port: None,
             location: "local".to_owned(),
         };
-        let (entropy, now) = (self.entropy.clone(), self.clock.now());
+        let entropy = self.entropy.clone();
+        let recorded = newest(&*self.log).await.expect("a log");
+        let time = Timekeeper::open(&*store, recorded, self.clock.clone()).await.expect("a clock");
         let holders = KeyHolders { software: self.software.clone(), token: self.token.clone() };
         let platform = Platform::open(
             store.clone(),
@@ -267,7 +285,7 @@ impl InMemory {
             fixed_key(2),
             holders,
             settings,
-            now,
+            time,
         );
         let platform = Arc::new(platform.await.expect("a platform"));
         Opened { platform, store, clock: self.clock.clone(), entropy }
@@ -283,7 +301,7 @@ impl InMemory {
 impl Opened {
     /// A request now.
     pub fn context(&self) -> Context {
-        Context { request: self.entropy.uuid(), from: None, now: self.clock.now() }
+        self.platform.context(self.entropy.uuid(), None)
     }
 
     /// A tenant as it is now.

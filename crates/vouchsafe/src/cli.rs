@@ -100,6 +100,9 @@ pub enum Command {
     /// Read and verify the audit log
     #[command(subcommand)]
     Audit(Audit),
+    /// Look at the machine's clock, and confirm it
+    #[command(subcommand)]
+    Clock(Clock),
     /// Change who can open a deployment, or the keys under which it is kept
     #[command(subcommand)]
     Rekey(Rekey),
@@ -219,6 +222,14 @@ pub struct Quorum {
     /// Where to write the encrypted shares
     #[arg(long, value_name = "DIR", default_value = "recovery-shares")]
     pub shares_dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Clock {
+    /// Show how the machine's clock stands to the time that the deployment knows
+    Status,
+    /// Say that the machine's clock is right, whatever was known before; look at it first
+    Confirm,
 }
 
 #[derive(Debug, Subcommand)]

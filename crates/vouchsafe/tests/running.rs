@@ -1,8 +1,17 @@
 //! The shipped program starts, says where it is, answers over TLS, and stops when told to.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use http::{Method, StatusCode};
-use vouchsafe_crypto::Reason;
 use vouchsafe_crypto::keys::{KeySpec, PrivateKey};
+use vouchsafe_crypto::{Reason, SecretBytes};
+use vouchsafe_domain::ports::Clock as _;
+use vouchsafe_domain::ports::store::{Commit, Expect, Housekeeping, Key, Kind, Partition};
+use vouchsafe_domain::record::Encode as _;
+use vouchsafe_domain::timekeeping::ClockMark;
+use vouchsafe_server::adapters::SystemClock;
+use vouchsafe_store::root::RootKeySource;
 use vouchsafe_testkit::running::{Installation, Pieces};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vouchsafe");
@@ -49,6 +58,54 @@ async fn the_development_server_says_where_everything_is() {
     let metrics = server.https().request(Method::GET, server.host(), "/metrics", None, None).await.unwrap();
     assert!(metrics.text().contains("vouchsafe_http_panics_total 0"), "{}", metrics.text());
     assert!(server.is_alive() && server.log().contains("ready"));
+}
+
+/// A deployment that once ran with a date in the future, served with today's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_clock_is_behind_says_so_and_issues_nothing_until_an_operator_confirms_it() {
+    let installation = Installation::init(PROGRAM);
+    let now = SystemClock.now();
+    {
+        let root = RootKeySource::KeyFile(installation.data().join("root.key"));
+        let opened = vouchsafe_store::open(&installation.data(), &root, Arc::new(SystemClock)).await.unwrap();
+        let mark = ClockMark { latest: now.plus(Duration::from_secs(400 * 86_400)), doubted: false };
+        let place = Key::new(Partition::Deployment, Kind::ClockMark, "local");
+        let commit = Commit::housekeeping(Housekeeping::ClockMark);
+        let commit = commit.put(place, Expect::Absent, SecretBytes::new(mark.encode()));
+        opened.store.commit(commit).await.unwrap();
+    }
+    let server = installation.serve(&[]).await;
+    let socket = server.endpoints().admin_socket.clone();
+    let run = |arguments: &[&str]| {
+        let all = arguments.iter().copied().chain(["--socket", socket.as_str()]);
+        tokio::task::block_in_place(|| installation.run(all))
+    };
+    let token = "/admin/v1/token?resource=https://vault.azure.net";
+    let refused = server.admin().request(Method::POST, "vouchsafe", token, None, None).await.unwrap();
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{}", refused.text());
+    assert_eq!(refused.headers["retry-after"], "60");
+    let (_, said, _) = run(&["clock", "status", "-o", "json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["standing"], "behind");
+    assert!(said["seconds"].as_u64().is_some_and(|seconds| seconds > 399 * 86_400), "{said}");
+    let (status, said, _) = run(&["doctor"]);
+    assert!(!status.success() && said.contains("vouchsafe clock confirm"), "{said}");
+    // Over the socket: the listener's certificate is dated by the latest time known, too.
+    let metrics = server.admin().request(Method::GET, server.host(), "/metrics", None, None).await.unwrap();
+    let text = metrics.text();
+    let behind = text.lines().find(|line| line.starts_with("vouchsafe_clock_behind_seconds ")).unwrap();
+    assert!(!behind.ends_with(" 0"), "{behind}");
+    assert!(server.log().contains("is behind the latest time known"), "{}", server.log());
+
+    let (status, said, complained) = run(&["clock", "confirm"]);
+    assert!(status.success() && said.contains("s behind"), "{said}{complained}");
+    assert!(!server.token("https://vault.azure.net").await.is_empty());
+    server.kill();
+    // It was durable before it was said.
+    let server = installation.serve(&[]).await;
+    assert!(!server.token("https://vault.azure.net").await.is_empty());
+    assert!(server.terminate().await.success());
+    installation.verify_audit();
 }
 
 /// What an operator does on the worst day: the key file is gone, two of three custodians come, OpenSSL in one's hand.

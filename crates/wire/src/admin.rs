@@ -8,8 +8,8 @@ mod desired;
 mod secret;
 
 pub use answer::{
-    Action, ApplyReport, AuditEntry, AuditTail, Change, Endpoints, Kind, LogStatus, Outcome, Phase, Problem,
-    RekeyStatus, Status, Subject,
+    Action, ApplyReport, AuditEntry, AuditTail, Change, ClockConfirmed, ClockStatus, Endpoints, Kind,
+    LogStatus, Outcome, Phase, Problem, RekeyStatus, Status, Subject,
 };
 pub use desired::{
     Application, ApplyRequest, AttestationIssuer, Binding, CustomRole, DEFAULT_GROUP, DesiredState, Group,

@@ -13,7 +13,7 @@ use super::source::{File, Tree, line_at};
 /// The rungs, from the ground up.
 const LADDER: &[&[&str]] = &[
     &["ids", "time", "limits", "error", "ports", "record"],
-    &["resource", "listener"],
+    &["resource", "listener", "timekeeping"],
     &["access", "audit"],
     &["directory", "identity", "vault"],
     &["token"],

@@ -132,6 +132,11 @@ impl Entry {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
+    /// When it was written, where that can be told.
+    pub fn moment(&self) -> Option<Timestamp> {
+        Timestamp::parse(&self.time)
+    }
+
     /// Reads an entry back.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()

@@ -45,6 +45,13 @@ impl Intent {
     }
 }
 
+/// When the newest entry of a log was written, if there is one.
+pub async fn newest(log: &dyn Log) -> Result<Option<Timestamp>, LogUnavailable> {
+    let Some(last) = log.len().checked_sub(1) else { return Ok(None) };
+    let read = log.read(Position(last), 1).await?;
+    Ok(read.first().and_then(|(_, bytes)| Entry::decode(bytes)).and_then(|entry| entry.moment()))
+}
+
 /// Writes entries and keeps account of announcements without an outcome.
 pub struct Trail {
     log: Arc<dyn Log>,

@@ -98,6 +98,8 @@ pub enum Kind {
     CertificateAuthority = 35,
     /// An attestation service that a tenant trusts.
     AttestationIssuer = 36,
+    /// The latest time that was believed, in the deployment partition.
+    ClockMark = 37,
 }
 
 /// The typed path of a record. The barrier turns it into an opaque engine key; names never reach the disk.
@@ -208,6 +210,8 @@ pub struct Commit {
 pub enum Housekeeping {
     /// The newest checkpoint of the audit log, which the log itself cannot announce.
     Checkpoint,
+    /// The latest time that was believed.
+    ClockMark,
     /// The first records of a deployment, made by `vouchsafe init` before a log entry can name anything.
     Initialise,
 }

@@ -220,6 +220,11 @@ records! {
         #[prost(bytes = "vec", tag = "1")] certificate: Vec<u8>,
         #[prost(bytes = "vec", tag = "2")] pkcs8: Vec<u8>,
     }
+    /// The latest time that was believed.
+    ClockMark {
+        #[prost(uint64, tag = "1")] latest: u64,
+        #[prost(bool, tag = "2")] doubted: bool,
+    }
     /// A tenant's epoch; its revision is what counts.
     Epoch {
         #[prost(uint64, tag = "1")] changed: u64,

@@ -245,12 +245,18 @@ impl Platform {
         origin: &str,
         resource_id: Option<&str>,
     ) -> Result<IssuedToken, Error> {
+        let now = match context.for_issuing() {
+            Ok(now) => now,
+            Err(fault) => {
+                return self.record_failure(context, entry.subject, entry.process, fault.into()).await;
+            }
+        };
         let token_id = self.token_id();
         entry.from = context.from.clone();
         entry.subject.token = Some(token_id.clone());
         let recorded = self.trail.record(entry.outcome(Outcome::Done, None)).await?;
         let particulars = Particulars { origin, token_id: &token_id, client_capability_cp1, resource_id };
-        Ok(issue(evidence, tenant, audience, &particulars, &recorded, context.now)?)
+        Ok(issue(evidence, tenant, audience, &particulars, &recorded, now)?)
     }
 
     async fn record_failure<T>(

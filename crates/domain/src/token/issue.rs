@@ -10,6 +10,7 @@ use crate::audit::Recorded;
 use crate::error::Fault;
 use crate::limits;
 use crate::time::Timestamp;
+use crate::timekeeping::IssueTime;
 use crate::world::TenantSnapshot;
 
 /// A token on its way to who asked for it.
@@ -71,13 +72,14 @@ pub fn issue(
     audience: Audience,
     particulars: &Particulars<'_>,
     _: &Recorded,
-    now: Timestamp,
+    now: IssueTime,
 ) -> Result<IssuedToken, Fault> {
     if evidence.tenant() != tenant.tenant().id || !tenant.is_active(evidence.principal()) {
         return Err(Fault::Broken(
             "evidence does not belong to this tenant, or its principal is gone".to_owned(),
         ));
     }
+    let now = now.moment();
     let algorithm = match audience.service {
         Service::KeyVault | Service::ResourceManager | Service::Graph => Algorithm::Es256,
         Service::Application(_) => Algorithm::Rs256,

@@ -67,8 +67,9 @@ impl Platform {
         tenant: Option<&Arc<TenantSnapshot>>,
         service: Service,
         token: &[u8],
-        now: Timestamp,
     ) -> Result<(Arc<TenantSnapshot>, Caller), BearerRefused> {
+        // SECURITY: not the wall clock: whoever sets that back does not make an expired token valid again.
+        let now = self.time().now();
         if token.len() > limits::ACCESS_TOKEN_BYTES_MAX {
             return Err(BearerRefused::Invalid);
         }

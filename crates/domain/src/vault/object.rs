@@ -8,6 +8,7 @@ use crate::ids::{ObjectName, ObjectVersion, TenantId, VaultId};
 use crate::ports::store::{Commit, Expect, Key, Kind, Partition, Prefix};
 use crate::record::{self, Decode, Encode, Undecodable};
 use crate::time::Timestamp;
+use crate::timekeeping::ElapsedTime;
 use vouchsafe_crypto::SecretBytes;
 
 /// What an object of a vault is.
@@ -117,6 +118,13 @@ pub struct Deleted<V> {
     pub purge_due: Timestamp,
     /// Whether its versions are already being destroyed; then it cannot be recovered.
     pub purging: bool,
+}
+
+impl<V> Deleted<V> {
+    /// Whether its retention is over, as far as the time that has come is not in doubt.
+    pub fn is_due(&self, elapsed: Option<ElapsedTime>) -> bool {
+        elapsed.is_some_and(|now| self.purge_due <= now.moment())
+    }
 }
 
 /// Where an object's records stand.

@@ -46,8 +46,14 @@ async fn an_authority_certifies_with_a_chain_and_says_where_it_takes_back() {
     let base = format!("https://app.vault.localhost:8443/pki/{id}");
     assert_eq!(leaf.revocation_list_urls(), [format!("{base}/crl")]);
     assert_eq!(leaf.ocsp_urls(), [format!("{base}/ocsp")]);
-    vouchsafe_crypto::pki::chain::verify_path(&leaf, &[], &[own], house.opened.context().now.seconds(), None)
-        .expect("a path");
+    vouchsafe_crypto::pki::chain::verify_path(
+        &leaf,
+        &[],
+        &[own],
+        house.opened.context().now().seconds(),
+        None,
+    )
+    .expect("a path");
     let again = house.make("web", by("ours")).await;
     let other = ParsedCertificate::from_der(&again.chain[0]).expect("X.509");
     assert_ne!(leaf.serial(), other.serial());
@@ -194,11 +200,11 @@ async fn what_is_revoked_is_in_the_list_and_in_the_answers() {
         .revoke_certificate(&context, &house.caller, house.at(), &object("web"), None, reason)
         .await
         .expect("revoked");
-    assert_eq!(revoked.revoked, Some(context.now));
+    assert_eq!(revoked.revoked, Some(context.now()));
     let (second, _) = platform.authority_revocation_list(house.at(), id).await.expect("a list");
     let second = list(second);
     assert_eq!((second.number, second.revoked.len()), (2, 1));
-    assert_eq!((second.revoked[0].reason, second.revoked[0].since), (reason, context.now.seconds()));
+    assert_eq!((second.revoked[0].reason, second.revoked[0].since), (reason, context.now().seconds()));
     assert!(says(&ocsp(&house, id, &request).await, 1));
     assert!(says(&ocsp(&house, id, &ocsp_request(&own, &serial(&other))).await, 0));
 
@@ -234,7 +240,7 @@ async fn lists_are_signed_anew_before_they_run_out_even_when_the_issuer_is_gone(
     for _ in 0..3 {
         let (_, until) = platform.authority_revocation_list(house.at(), id).await.expect("a list");
         house.forward(4 * DAY);
-        assert!(house.opened.context().now < until, "a list always is the newest");
+        assert!(house.opened.context().now() < until, "a list always is the newest");
         assert_eq!(house.jobs().await.lists, 1);
         assert_eq!(house.jobs().await.lists, 0);
     }

@@ -9,7 +9,6 @@ use vouchsafe_crypto::keys::{
 };
 use vouchsafe_domain::access::built_in;
 use vouchsafe_domain::access::caller::Caller;
-use vouchsafe_domain::ports::Clock;
 use vouchsafe_domain::resource::scope::Scope;
 use vouchsafe_domain::token::audience::Service;
 use vouchsafe_domain::vault::{
@@ -247,8 +246,8 @@ fn unwrap<'a>(
 
 impl App {
     pub fn caller_of(&self, token: &str) -> Caller {
-        let (tenant, now) = (self.opened.tenant(self.memory.home), self.opened.clock.now());
-        let verified = self.platform().verify_bearer(Some(&tenant), Service::KeyVault, token.as_bytes(), now);
+        let tenant = self.opened.tenant(self.memory.home);
+        let verified = self.platform().verify_bearer(Some(&tenant), Service::KeyVault, token.as_bytes());
         verified.expect("a caller").1
     }
 }

@@ -3,6 +3,7 @@
 //! A failure prints the seed; `KEY_MODEL_SEED` starts from another one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use vouchsafe_crypto::keys::{KeySpec, SignatureAlgorithm};
 use vouchsafe_domain::access::caller::Caller;
@@ -77,7 +78,7 @@ impl Life {
     }
 
     fn now(&self) -> u64 {
-        self.opened.clock.now().seconds()
+        self.opened.platform.time().now().seconds()
     }
 
     fn one_in(&self, count: usize) -> bool {
@@ -280,11 +281,14 @@ impl Life {
     }
 
     fn jump(&mut self) {
-        let now = self.now();
         let step = [1, 1, 3_600, DAY, 9 * DAY][self.random.below(5)];
         let back = self.one_in(4);
-        let then = if back { now.saturating_sub(step).max(1_800_000_000) } else { now + step };
-        self.opened.clock.set(Timestamp::from_seconds(then));
+        if back {
+            let shown = self.opened.clock.now().seconds();
+            self.opened.clock.set(Timestamp::from_seconds(shown.saturating_sub(step)));
+        } else {
+            self.opened.clock.forward(Duration::from_secs(step));
+        }
     }
 
     async fn step(&mut self) {

@@ -221,7 +221,7 @@ fn spec_word(spec: KeySpec) -> &'static str {
 #[tokio::test]
 async fn state_permission_and_time_decide_before_the_key_is_touched() {
     let app = App::new(2).await;
-    let now = app.opened.context().now;
+    let now = app.opened.context().now();
     let (before, after) = (Timestamp::from_seconds(now.seconds() - 60), now.plus(Duration::from_secs(60)));
     let mut checked = 0;
     for spec in [KeySpec::Rsa2048, KeySpec::P256, KeySpec::Oct256] {

@@ -39,4 +39,8 @@ impl Clock for Hand {
     fn now(&self) -> Timestamp {
         Timestamp::from_seconds(self.0.load(Ordering::SeqCst))
     }
+
+    fn monotonic(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(self.0.load(Ordering::Relaxed))
+    }
 }

@@ -11,7 +11,10 @@ use vouchsafe_domain::audit::{Entry, Outcome, Subject};
 use vouchsafe_domain::ids::ClientId;
 use vouchsafe_domain::ports::log::Position;
 use vouchsafe_domain::resource::Error;
-use vouchsafe_wire::admin::{AuditEntry, AuditTail, ClientSecret, ClientSecretRequest, LogStatus, Status};
+use vouchsafe_domain::timekeeping::ClockStanding;
+use vouchsafe_wire::admin::{
+    AuditEntry, AuditTail, ClientSecret, ClientSecretRequest, ClockConfirmed, ClockStatus, LogStatus, Status,
+};
 use vouchsafe_wire::form::{Budget as FormBudget, Form};
 use vouchsafe_wire::json::{self, Budget};
 use vouchsafe_wire::oauth::TokenResponseV1;
@@ -45,6 +48,9 @@ pub fn routes() -> Vec<Route<Handler<App>>> {
         route(Method::POST, "/admin/v1/client-secrets", "admin_client_secret", |app, request| {
             answer(client_secret(app, request))
         }),
+        route(Method::POST, "/admin/v1/clock/confirm", "admin_clock_confirm", |app, request| {
+            answer(confirm_clock(app, request))
+        }),
         route(Method::POST, "/admin/v1/rekey", "admin_rekey", |app, request| answer(rekey(app, request))),
         route(Method::GET, "/admin/v1/rekey", "admin_rekey_status", |app, request| {
             answer(rekey_status(app, request))
@@ -68,8 +74,33 @@ async fn status(app: Arc<App>, _: Request) -> Result<Reply, Problem> {
             checkpoint_size: app.log.checkpoint_size(),
             verifier: app.log.verifier(),
         },
+        clock: clock(&app),
     };
     Ok(Reply::json(Success::Ok, &status))
+}
+
+fn clock(app: &App) -> ClockStatus {
+    let time = app.platform.time();
+    let (standing, by) = named(time.standing());
+    ClockStatus { standing: standing.to_owned(), seconds: by.as_secs(), now: time.now().rfc3339() }
+}
+
+const fn named(standing: ClockStanding) -> (&'static str, Duration) {
+    match standing {
+        ClockStanding::Sound => ("sound", Duration::ZERO),
+        ClockStanding::Behind(by) => ("behind", by),
+        ClockStanding::Ahead(by) => ("ahead", by),
+    }
+}
+
+/// An administrator says that the wall clock is right.
+async fn confirm_clock(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
+    request.admitted()?;
+    let context = app.context(&request.head);
+    let before = app.platform.confirm_clock(&context).await;
+    let (before, by) = named(before.map_err(|fault| of_fault(Dialect::Ours, &fault))?);
+    let (before, seconds) = (before.to_owned(), by.as_secs());
+    Ok(Reply::json(Success::Ok, &ClockConfirmed { before, seconds, clock: clock(&app) }))
 }
 
 const QUERY: FormBudget = FormBudget { bytes_max: 4 * 1024, fields_max: 8 };
@@ -86,7 +117,7 @@ async fn token(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     let context = app.context(&request.head);
     let issued = app.platform.grant_local_administrator(&context, &admitted.tenant, &resource).await;
     let issued = issued.map_err(of_token)?;
-    let lifetime = issued.expires.since(context.now).as_secs();
+    let lifetime = issued.expires.since(context.now()).as_secs();
     let token = SecretText::new(issued.access_token.expose(Reason::Answer).to_owned());
     let json =
         TokenResponseV1::bearer(token, issued.audience.name, issued.not_before.seconds(), lifetime).to_json();
@@ -117,7 +148,7 @@ async fn audit(app: Arc<App>, request: Request) -> Result<Reply, Problem> {
     if entries.iter().any(tells) {
         let context = app.context(&request.head);
         let subject = Subject { by: "kernel".to_owned(), ..Subject::default() };
-        let mut entry = Entry::new(context.request, subject, READ_AUDIT, "/", context.now);
+        let mut entry = Entry::new(context.request, subject, READ_AUDIT, "/", context.now());
         entry.from.clone_from(&context.from);
         let recorded = trail.record(entry.outcome(Outcome::Done, None)).await;
         recorded.map_err(|fault| of_fault(Dialect::Ours, &fault))?;

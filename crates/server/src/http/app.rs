@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use vouchsafe_domain::access::caller::Caller;
-use vouchsafe_domain::ports::Clock;
 use vouchsafe_domain::token::{BearerRefused, Service};
 use vouchsafe_domain::world::TenantSnapshot;
 use vouchsafe_domain::{Context, Platform};
@@ -25,8 +24,6 @@ pub struct App {
     pub platform: Arc<Platform>,
     /// What the audit log says of itself.
     pub log: Arc<dyn LogFacts>,
-    /// The clock.
-    pub clock: Arc<dyn Clock>,
     /// The metrics.
     pub telemetry: Arc<Telemetry>,
     /// Whether balancers should send work.
@@ -66,7 +63,7 @@ impl App {
             (None, Some(remote)) => Some(remote.ip().to_string()),
             (None, None) => None,
         };
-        Context { request: head.id, from, now: self.clock.now() }
+        self.platform.context(head.id, from)
     }
 
     /// The tenant that a guarded request is about, as far as its address says.
@@ -136,7 +133,7 @@ impl App {
                 Some(("invalid_token", message)),
             ));
         };
-        match self.platform.verify_bearer(tenant.as_ref(), service, token.as_bytes(), self.clock.now()) {
+        match self.platform.verify_bearer(tenant.as_ref(), service, token.as_bytes()) {
             Ok((tenant, caller)) => Ok(Admitted { caller, tenant }),
             Err(refused) => {
                 let message = match &refused {

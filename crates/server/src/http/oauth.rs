@@ -207,7 +207,7 @@ async fn token(app: Arc<App>, mut request: Request, version: Version) -> Result<
     };
     let context = app.context(&request.head);
     let issued = app.platform.grant_client_credentials(&context, &grant).await.map_err(of_token)?;
-    Ok(answered(issued, version, context.now))
+    Ok(answered(issued, version, context.now()))
 }
 
 /// How the client authenticates: exactly one way (RFC 6749 §2.3).

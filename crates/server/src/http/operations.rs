@@ -40,6 +40,7 @@ async fn readiness(app: Arc<App>, _: Request) -> Result<Reply, Problem> {
 }
 
 async fn metrics(app: Arc<App>, _: Request) -> Result<Reply, Problem> {
+    app.telemetry.clock(app.platform.time().standing());
     Ok(Reply::text(Success::Ok, telemetry::CONTENT_TYPE, app.telemetry.render()))
 }
 

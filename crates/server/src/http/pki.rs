@@ -95,7 +95,7 @@ async fn revocation_list(app: Arc<App>, request: Request) -> Result<Reply, Probl
     let (vault, id) = authority(&request)?;
     let found = app.platform.authority_revocation_list(&vault, id).await.map_err(refused)?;
     let (list, next_update) = found;
-    let left = next_update.since(app.clock.now()).as_secs();
+    let left = next_update.since(app.platform.time().now()).as_secs();
     Ok(kept(Reply::binary(Success::Ok, "application/pkix-crl", list), left.min(PKI_CACHE_SECONDS_MAX)))
 }
 

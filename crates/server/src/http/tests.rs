@@ -15,6 +15,10 @@ impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_seconds(1_800_000_000)
     }
+
+    fn monotonic(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
 }
 
 struct Zeros;

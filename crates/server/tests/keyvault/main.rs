@@ -7,6 +7,7 @@ mod attestation;
 mod audit;
 mod authority;
 mod certificates;
+mod clock;
 mod keys;
 mod keys_in_a_token;
 mod release;

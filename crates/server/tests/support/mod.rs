@@ -197,7 +197,6 @@ pub fn service_over(memory: &InMemory, opened: &Opened) -> Arc<Service<App>> {
     let app = Arc::new(App {
         platform: opened.platform.clone(),
         log: Arc::new(NoFacts),
-        clock: opened.clock.clone(),
         telemetry: telemetry.clone(),
         readiness: readiness.clone(),
         endpoints,

@@ -7,6 +7,7 @@ use anyhow::Result;
 use tokio::net::TcpStream;
 use vouchsafe_store::root::{ProviderKind, RootRecord};
 
+use super::clock;
 use crate::cli::Global;
 use crate::client::Client;
 use crate::environment::{AgentFacts, agent_directory};
@@ -42,6 +43,7 @@ pub async fn doctor(global: &Global) -> Result<ExitCode> {
             let behind = status.log.size.saturating_sub(status.log.checkpoint_size);
             let log = format!("{} entries, {behind} not yet under a signed checkpoint", status.log.size);
             findings.add("audit log", if behind <= 4_096 { Ok(log) } else { Err(log) });
+            findings.add("clock", clock::said(&status.clock));
             let ca = Path::new(&status.endpoints.ca_file);
             let readable = std::fs::metadata(ca).map(|_| ca.display().to_string()).map_err(|error| {
                 format!("cannot read `{}`: {error}; clients cannot trust the server without it", ca.display())

@@ -4,6 +4,7 @@ pub mod apply;
 mod audit;
 mod byok;
 mod certificate;
+mod clock;
 mod doctor;
 mod env;
 mod identity;
@@ -49,6 +50,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Role(command) => role::role(&client, global.output, command).await,
         Command::Token(command) => token::token(&client, global.output, command).await,
         Command::Audit(command) => audit::audit(&client, global.output, command).await,
+        Command::Clock(command) => clock::clock(&client, global.output, command).await,
         Command::Rekey(command) => rekey::rekey(&client, global.output, command).await,
         Command::Recover(arguments) => recover::recover(arguments).await,
         Command::OpenShare(arguments) => recover::open_share(arguments),

@@ -92,6 +92,28 @@ pub struct Endpoints {
     pub data: String,
 }
 
+/// How the machine's clock stands to what the deployment knows of the time.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ClockStatus {
+    /// `sound`, `behind` the latest time known, or `ahead` of what can have passed.
+    pub standing: String,
+    /// By how much.
+    pub seconds: u64,
+    /// The time by which the server judges, RFC 3339.
+    pub now: String,
+}
+
+/// The clock was confirmed.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ClockConfirmed {
+    /// How it stood before, in the words of [`ClockStatus::standing`].
+    pub before: String,
+    /// By how much.
+    pub seconds: u64,
+    /// How it stands now.
+    pub clock: ClockStatus,
+}
+
 /// How a server is.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Status {
@@ -108,6 +130,8 @@ pub struct Status {
     pub endpoints: Endpoints,
     /// How its audit log is.
     pub log: LogStatus,
+    /// How its clock is.
+    pub clock: ClockStatus,
 }
 
 /// How an audit log is.

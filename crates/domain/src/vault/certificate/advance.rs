@@ -189,7 +189,8 @@ impl Platform {
             let spec = pending.policy.key.spec;
             let csr = parse_csr(&pending.csr).map_err(|e| Fault::Broken(e.to_string()))?;
             let serial = Serial::from_random(*self.entropy.uuid().as_bytes());
-            let profile = signing::profile(&pending.policy, csr.spki_der().to_vec(), serial, context.now)?;
+            let profile =
+                signing::profile(&pending.policy, csr.spki_der().to_vec(), serial, context.for_issuing()?)?;
             let unsigned = pki::self_signed(&profile, signing::algorithm(spec)?)?;
             let holder = self.holder(pending.policy.key.in_token)?;
             let key = KeyRef { spec, material: &waiting.material };

@@ -236,7 +236,7 @@ impl Platform {
             alternative_names: pki::AlternativeNames::default(),
             purposes: Vec::new(),
             key_usage: [KeyUsage::KeyCertSign, KeyUsage::CrlSign, KeyUsage::DigitalSignature].into(),
-            validity: signing::validity(limits::AUTHORITY_LIFETIME_MONTHS, context.now),
+            validity: signing::validity(limits::AUTHORITY_LIFETIME_MONTHS, context.for_issuing()?),
             basic_constraints: Some(BasicConstraints { is_authority: true, path_length: Some(0) }),
             serial: self.serial(),
             revocation_list_url: None,
@@ -285,7 +285,7 @@ impl Platform {
         }
         let own =
             ParsedCertificate::from_der(&authority.certificate).map_err(|e| Fault::Broken(e.to_string()))?;
-        let mut validity = signing::validity(pending.policy.x509.validity_months, context.now);
+        let mut validity = signing::validity(pending.policy.x509.validity_months, context.for_issuing()?);
         // Nothing outlives its issuer, nor is older.
         validity.not_after = validity.not_after.min(own.validity().not_after);
         validity.not_before = validity.not_before.max(own.validity().not_before);

@@ -23,6 +23,7 @@ use crate::ports::hsm::{Exportable, HeldKey, KeyRef};
 use crate::ports::store::{Commit, Expect, Kind};
 use crate::resource::Vault;
 use crate::time::Timestamp;
+use crate::timekeeping::IssueTime;
 use crate::vault::decide::{labels_and_validity, name_is_free};
 use crate::vault::error::Error;
 use crate::vault::key::{KeyVersion, Keys};
@@ -79,9 +80,9 @@ impl Platform {
                 self.name_is_ours(&place, name).await?;
                 let policy = decide_create(&standing, wanted, &admitted.vault, context.now)?;
                 self.issuer_is_usable(&place, &policy).await?;
-                Ok((standing, policy))
+                Ok((standing, policy, context.for_issuing()?))
             };
-            let (standing, policy) = match decided.await {
+            let (standing, policy, now) = match decided.await {
                 Ok(decided) => decided,
                 Err(error) => return self.record_refusal(entry, error).await,
             };
@@ -90,12 +91,8 @@ impl Platform {
                 .as_ref()
                 .is_none_or(|(before, _)| before.key != policy.key || before.x509 != policy.x509)
             {
-                let made = self.prepare(
-                    &place,
-                    standing.head.as_ref().map(|found| &found.noun),
-                    &policy,
-                    context.now,
-                );
+                let made =
+                    self.prepare(&place, standing.head.as_ref().map(|found| &found.noun), &policy, now);
                 match made.await {
                     Ok(made) => {
                         let before = prepared.replace((policy.clone(), made));
@@ -195,7 +192,7 @@ impl Platform {
         place: &Place,
         head: Option<&CertificateHead>,
         policy: &CertificatePolicy,
-        now: Timestamp,
+        now: IssueTime,
     ) -> Result<Prepared, Error> {
         let kept = match head {
             Some(head) if policy.key.reuse_key && head.current.is_issued() => {
@@ -246,7 +243,7 @@ impl Platform {
         policy: &CertificatePolicy,
         public: &PublicKey,
         material: &SecretBytes,
-        now: Timestamp,
+        now: IssueTime,
     ) -> Result<Vec<u8>, Error> {
         let profile = signing::profile(policy, public.spki_der(), Serial::from_random([0; 16]), now)?;
         let unsigned = pki::csr(&profile, signing::algorithm(policy.key.spec)?)?;

@@ -235,7 +235,7 @@ impl Platform {
         protection(here.vault, policy.key.in_token)?;
         self.issuer_is_usable(place, &policy).await?;
         labels_and_validity(&head.current.attributes.tags, None, None).map_err(Error::BadParameter)?;
-        let ready = self.prepare(place, Some(&head), &policy, context.now).await?;
+        let ready = self.prepare(place, Some(&head), &policy, context.for_issuing()?).await?;
         let pending = PendingCertificate {
             request: self.entropy.uuid(),
             version: ObjectVersion(self.entropy.uuid()),

@@ -9,7 +9,7 @@ use super::policy::{CertificatePolicy, X509Properties};
 use crate::limits;
 use crate::ports::Hsm;
 use crate::ports::hsm::KeyRef;
-use crate::time::Timestamp;
+use crate::timekeeping::IssueTime;
 use crate::vault::error::Error;
 
 /// How keys of a kind sign certificates and requests.
@@ -53,7 +53,7 @@ pub(super) fn profile(
     policy: &CertificatePolicy,
     public_key: Vec<u8>,
     serial: Serial,
-    now: Timestamp,
+    now: IssueTime,
 ) -> Result<CertificateProfile, Error> {
     let X509Properties { subject, sans, ekus, validity_months, .. } = &policy.x509;
     let subject =
@@ -74,8 +74,8 @@ pub(super) fn profile(
 }
 
 /// From ten minutes ago, for clocks that are behind, to the same day of a later month.
-pub(super) fn validity(months: u32, now: Timestamp) -> Validity {
-    let seconds = now.seconds();
+pub(super) fn validity(months: u32, now: IssueTime) -> Validity {
+    let seconds = now.moment().seconds();
     let backdating = limits::CERTIFICATE_BACKDATING.as_secs();
     Validity { not_before: seconds.saturating_sub(backdating), not_after: months_later(seconds, months) }
 }

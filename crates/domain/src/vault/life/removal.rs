@@ -167,7 +167,7 @@ impl Platform {
                     .map_err(Fault::from)?;
                 for record in page.records {
                     let noun = Deleted::<C::Version>::decode(record.value.expose(Reason::Record))?;
-                    let due = noun.purging || noun.purge_due <= context.now;
+                    let due = noun.purging || noun.is_due(context.elapsed());
                     // What belongs to a certificate is purged with the certificate.
                     if !due || noun.head.current.managed() {
                         continue;

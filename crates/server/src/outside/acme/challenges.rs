@@ -81,6 +81,10 @@ mod tests {
         fn now(&self) -> Timestamp {
             Timestamp::from_millis(self.0.load(Ordering::Relaxed))
         }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_millis(self.0.load(Ordering::Relaxed))
+        }
     }
 
     fn table() -> (ChallengeAnswers, Arc<At>) {
