@@ -28,10 +28,10 @@ enum Manner {
     /// Says nothing.
     Silent,
     /// Answers each request in turn with what belongs to its path.
-    Acts(fn(&str, u16) -> String),
+    Acts(Arc<dyn Fn(&str, u16) -> String + Send + Sync>),
 }
 
-/// A server with a certificate for `localhost`; what was asked of it is counted.
+/// A server with a certificate for `localhost` and `127.0.0.1`; what was asked of it is counted.
 struct Hostile {
     directory: tempfile::TempDir,
     port: u16,
@@ -41,7 +41,8 @@ struct Hostile {
 impl Hostile {
     async fn start(manner: Manner) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
-        let wanted = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let wanted =
+            rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         let certificate = wanted.self_signed(&key).unwrap();
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("ca.pem"), certificate.pem()).unwrap();
@@ -188,7 +189,7 @@ fn directory(port: u16, host: &str) -> String {
 
 #[tokio::test]
 async fn an_authority_that_refuses_every_nonce_is_given_up() {
-    let (error, server) = registered(Manner::Acts(|heard, port| {
+    let acts = |heard: &str, port| {
         if heard.starts_with("GET /dir") {
             directory(port, "localhost")
         } else if heard.starts_with("HEAD /nonce") {
@@ -198,20 +199,29 @@ async fn an_authority_that_refuses_every_nonce_is_given_up() {
             let problem = r#"{"type":"urn:ietf:params:acme:error:badNonce","detail":"no"}"#;
             answer("400 Bad Request\r\nReplay-Nonce: abc", problem)
         }
-    }))
-    .await;
+    };
+    let (error, server) = registered(Manner::Acts(Arc::new(acts))).await;
     assert!(matches!(error, Err(IssuerError::Unavailable { .. })), "{error:?}");
     assert!(server.asked() < 10, "asked {} times", server.asked());
 }
 
 #[tokio::test]
 async fn an_authority_that_refers_to_somewhere_else_is_not_followed() {
-    let (error, server) = registered(Manner::Acts(|heard, port| {
-        if heard.starts_with("GET /dir") { directory(port, "127.0.0.1") } else { answer("200 OK", "{}") }
-    }))
-    .await;
-    assert!(matches!(error, Err(IssuerError::Unavailable { .. })), "{error:?}");
-    assert_eq!(server.asked(), 2, "the directory each time, and nothing that it refers to");
+    // Where it refers to there is somebody, with a certificate that is trusted: only the address is not the directory's.
+    let beside = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let other = beside.local_addr().unwrap().port();
+    let elsewhere: [fn(u16, u16) -> String; 2] =
+        [|port, _| directory(port, "127.0.0.1"), |_, other| directory(other, "localhost")];
+    for refers in elsewhere {
+        let acts = move |heard: &str, port| {
+            if heard.starts_with("GET /dir") { refers(port, other) } else { answer("200 OK", "{}") }
+        };
+        let (error, server) = registered(Manner::Acts(Arc::new(acts))).await;
+        assert!(matches!(error, Err(IssuerError::Unavailable { .. })), "{error:?}");
+        assert_eq!(server.asked(), 2, "the directory each time, and nothing that it refers to");
+        let came = tokio::time::timeout(Duration::ZERO, beside.accept()).await;
+        assert!(came.is_err(), "another port was connected to");
+    }
 }
 
 #[tokio::test]
