@@ -13,6 +13,7 @@ mod asking;
 mod certificates;
 mod due;
 mod keys;
+mod rekeying;
 mod roles;
 mod secrets;
 mod trail;
