@@ -90,6 +90,12 @@ const PROOF: &[Need] = &[
         arguments: &["version"],
         packages: &["openssl"],
     },
+    Need {
+        what: "strace (what a server asks of the kernel)",
+        program: "strace",
+        arguments: &["--version"],
+        packages: &["strace"],
+    },
 ];
 
 const INSTALL: Duration = Duration::from_secs(15 * 60);
