@@ -137,7 +137,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "fuzz",
-        what: "20 s of hostile bytes for every parser",
+        what: "some seconds of hostile bytes for every parser",
         after: None,
         pace: Pace::Alone,
         run: hostile,
@@ -145,7 +145,8 @@ const STEPS: &[Step] = &[
 ];
 
 const MINUTE: Duration = Duration::from_secs(60);
-const FUZZ_SECONDS: u64 = 20;
+/// What all fuzz targets share: with more of them each gets less, and the step stays as long as it is.
+const FUZZ_SECONDS_ALL: u64 = 200;
 
 /// Prints the steps.
 pub fn list() {
@@ -383,7 +384,9 @@ fn scenarios(workspace: &Workspace, log: &Log, language: &str) -> Result<Outcome
 
 fn hostile(workspace: &Workspace, log: &Log) -> Result<Outcome> {
     let fuzzer = fuzz::Fuzzer::build(workspace, log)?;
-    fuzzer.run_each(&fuzz::targets(workspace)?, FUZZ_SECONDS)?;
+    let targets = fuzz::targets(workspace)?;
+    let each = FUZZ_SECONDS_ALL / u64::try_from(targets.len()).unwrap_or(u64::MAX).max(1);
+    fuzzer.run_each(&targets, each)?;
     if !fuzzer.sanitized {
         return Ok(Outcome::Noted("without the address sanitizer: there is no nightly toolchain".to_owned()));
     }

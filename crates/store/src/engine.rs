@@ -8,6 +8,7 @@ use std::future::Future;
 use std::ops::Range;
 
 pub mod memory;
+#[cfg(feature = "sqlite")]
 pub mod sqlite;
 
 /// How many revisions one opening of a store reserves: more than it can use, so that opening costs one write.

@@ -29,10 +29,7 @@ pub enum FrameError {
 }
 
 /// Reads one frame; without a moment, for as long as it takes.
-pub(super) fn read(
-    mut stream: &UnixStream,
-    until: Option<Instant>,
-) -> Result<Zeroizing<Vec<u8>>, FrameError> {
+pub fn read(mut stream: &UnixStream, until: Option<Instant>) -> Result<Zeroizing<Vec<u8>>, FrameError> {
     let mut length = [0; 4];
     fill(&mut stream, &mut length, until)?;
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
@@ -45,11 +42,7 @@ pub(super) fn read(
 }
 
 /// Writes one frame: `payload` without its length, which is put before it.
-pub(super) fn write(
-    mut stream: &UnixStream,
-    payload: &[u8],
-    until: Option<Instant>,
-) -> Result<(), FrameError> {
+pub fn write(mut stream: &UnixStream, payload: &[u8], until: Option<Instant>) -> Result<(), FrameError> {
     let length = u32::try_from(payload.len()).ok().filter(|_| payload.len() <= limits::FRAME_BYTES_MAX);
     let length = length.ok_or(FrameError::Length(payload.len()))?.to_be_bytes();
     for mut part in [length.as_slice(), payload] {

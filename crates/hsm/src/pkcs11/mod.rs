@@ -11,11 +11,11 @@
 mod attest;
 pub mod child;
 pub mod connection;
-mod frame;
+pub mod frame;
 mod import;
 mod keys;
 pub mod material;
-mod message;
+pub mod message;
 mod oaep;
 mod operate;
 pub mod process;

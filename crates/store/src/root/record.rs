@@ -214,13 +214,18 @@ impl RootRecord {
         if text.len() as u64 > RECORD_BYTES_MAX {
             return Err(refuse(format!("has more than {RECORD_BYTES_MAX} bytes")));
         }
-        let damaged = |error| refuse(format!("is damaged ({error}); put it back from a backup"));
-        let record: Self = serde_json::from_slice(&text).map_err(damaged)?;
+        Self::parse(&text).map(Some).map_err(refuse)
+    }
+
+    /// Reads the text of a record, or says what it is instead.
+    pub fn parse(text: &[u8]) -> Result<Self, String> {
+        let damaged = |error| format!("is damaged ({error}); put it back from a backup");
+        let record: Self = serde_json::from_slice(text).map_err(damaged)?;
         if record.format != FORMAT {
-            return Err(refuse(format!("is of format {}, which a newer program wrote", record.format)));
+            return Err(format!("is of format {}, which a newer program wrote", record.format));
         }
         let sound = record.deployment.0.len() == 16 && record.providers.len() <= PROVIDERS_MAX;
-        if sound { Ok(Some(record)) } else { Err(refuse("is damaged; put it back from a backup".into())) }
+        if sound { Ok(record) } else { Err("is damaged; put it back from a backup".into()) }
     }
 
     /// Writes the record so that after a crash there is this one or the one before, whole.
