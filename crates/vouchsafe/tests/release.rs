@@ -1,8 +1,6 @@
 //! Secure key release from a token, as an application asks for it that was written for Azure: what is made in the token is
 //! wrapped there, opens in the environment that was vouched for as the key that it is, and for nobody else.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use data_encoding::BASE64URL_NOPAD;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -73,7 +71,9 @@ impl Bench {
 
     /// What the service says of the environment: that it is of this type.
     fn target(&self, of_type: &str) -> Value {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
+        // The server's clock: the caller's token was issued just now.
+        let bearer = json_in(&json!(self.bearer.split('.').nth(1).expect("a payload")));
+        let now = bearer["iat"].as_u64().expect("a moment");
         let Some(PublicKey::Rsa { n, e }) = self.environment.public() else { panic!("an RSA key") };
         let key = json!({
             "kid": "TpmEphemeralEncryptionKey", "kty": "RSA", "key_ops": ["encrypt"], "n": text(&n), "e": text(&e),
