@@ -32,6 +32,9 @@ pub const RECENT_KEYS_MAX: usize = 256;
 pub const FRAME_BYTES_MAX: usize = 256 * 1024;
 /// How long a caller waits beyond the deadline for the process of a module to be ended.
 pub const END_GRACE: Duration = Duration::from_secs(1);
+/// How long a process of a module that is logging in may go on after its server is gone: SoftHSM writes its token's file
+/// then, which takes some 40 ms, and is not to be ended with half of it written.
+pub const LOGIN_GRACE: Duration = Duration::from_secs(5);
 /// Characters of a reason that the process of a module gives.
 pub const REASON_CHARS_MAX: usize = 400;
 /// Mechanisms of one token.

@@ -145,6 +145,48 @@ async fn the_processes_of_a_module_finish_with_the_server_and_end_with_it() {
     installation.verify_audit();
 }
 
+/// Logins are not ended by the kernel with the server: SoftHSM would leave half a token behind.
+#[tokio::test]
+async fn a_module_that_hangs_in_its_login_does_not_live_long_after_its_server() {
+    let installation = Installation::init(PROGRAM);
+    let Some(token) = Token::make(installation.scratch()) else { return };
+    assert!(serve(&installation, &token).await.terminate().await.success());
+    let server = installation.serve(&token.environment()).await;
+    let held = token.hold_logins();
+    let mut caller = Caller::new(&server).await;
+    let call = tokio::spawn(async move { caller.sign("hard").await });
+    let deadline = Instant::now() + PATIENCE;
+    let module = loop {
+        assert!(Instant::now() < deadline, "no module waits for the lock");
+        let waits = |module: &u32| waits_for_a_lock(*module);
+        match children_of(server.pid()).into_iter().find(waits) {
+            Some(module) => break module,
+            None => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    };
+    server.kill();
+    let deadline = Instant::now() + PATIENCE;
+    while lives(module) {
+        assert!(Instant::now() < deadline, "a module hangs on without its server");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(held);
+    call.abort();
+    // It was not ended in the middle of what it wrote: the token is whole.
+    let server = installation.serve(&token.environment()).await;
+    assert_eq!(Caller::new(&server).await.sign("hard").await, StatusCode::OK);
+}
+
+/// Whether the kernel lets a process wait for a lock (`proc_locks(5)`).
+fn waits_for_a_lock(process: u32) -> bool {
+    let locks = std::fs::read_to_string("/proc/locks").unwrap();
+    let waits = |line: &str| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        words.get(1) == Some(&"->") && words.get(5) == Some(&process.to_string().as_str())
+    };
+    locks.lines().any(waits)
+}
+
 #[tokio::test]
 async fn a_refused_pin_is_tried_once_until_the_server_is_told_that_it_was_corrected() {
     let installation = Installation::init(PROGRAM);

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::fs::{FlockOperation, fcntl_lock};
+
 use crate::softhsm::{self, PIN};
 
 /// A token that a server is told of by its environment.
@@ -54,6 +56,19 @@ impl Token {
     /// The same token by another module.
     pub fn with_module(self, module: &Path) -> Self {
         Self { module: module.to_owned(), ..self }
+    }
+
+    /// Makes logins to the token hang for as long as what is returned is kept: SoftHSM writes the token's file at each, and
+    /// waits for whoever reads it. It reads it itself before.
+    pub fn hold_logins(&self) -> Vec<fs::File> {
+        let directory = self.configuration.parent().expect("a directory").join("tokens");
+        let tokens = fs::read_dir(directory).expect("the tokens").flatten();
+        let hold = |token: fs::DirEntry| {
+            let file = fs::File::open(token.path().join("token.object")).expect("the file of a token");
+            fcntl_lock(&file, FlockOperation::LockShared).expect("locked");
+            file
+        };
+        tokens.map(hold).collect()
     }
 
     /// Deletes every key of every token, as whoever has their files can.
