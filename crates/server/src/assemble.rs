@@ -43,6 +43,7 @@ use crate::telemetry::Telemetry;
 use crate::tls::authority::{Authority, CaMaterial};
 use crate::tls::files::CertificateFiles;
 use crate::tls::{CertificateNames, MainCertificate, Tls, TlsError};
+use crate::token_metrics::TokenMetrics;
 
 /// How a server is to be run.
 #[derive(Clone, Debug)]
@@ -301,7 +302,11 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     let readiness = Arc::new(Readiness::default());
     let rekeying = Rekeying::new(platform.clone(), deployment.keys.clone(), entropy.clone(), stop.clone());
     rekeying.resume().await?;
-    let telemetry = Arc::new(Telemetry::new(env!("CARGO_PKG_VERSION"), |_| {}));
+    let telemetry = Arc::new(Telemetry::new(env!("CARGO_PKG_VERSION"), |registry| {
+        if let Some(token) = token.clone() {
+            registry.register_collector(Box::new(TokenMetrics(move || token.state())));
+        }
+    }));
     let app = Arc::new(App {
         platform: platform.clone(),
         log: deployment.log.clone(),

@@ -15,3 +15,4 @@ pub mod rekeying;
 pub mod root_token;
 pub mod telemetry;
 pub mod tls;
+mod token_metrics;

@@ -109,6 +109,16 @@ async fn a_module_that_is_killed_while_its_keys_are_used_harms_nothing_else_and_
     other.others_go_on().await;
     let metrics = server.https().request(Method::GET, server.host(), "/metrics", None, None).await.unwrap();
     assert!(metrics.text().contains("vouchsafe_http_panics_total 0"), "{}", metrics.text());
+    let number = |metric: &str| {
+        let line = metrics.text().lines().find_map(|line| Some(line.strip_prefix(metric)?.trim().to_owned()));
+        line.and_then(|number| number.parse::<u32>().ok()).unwrap_or_else(|| panic!("no {metric}"))
+    };
+    let ended = number("vouchsafe_token_processes_ended_total{reason=\"itself\"}");
+    assert!(0 < ended && ended <= killed, "{ended} of {killed}");
+    let [started, live] = ["vouchsafe_token_processes_started_total", "vouchsafe_token_processes"]
+        .map(|name| number(&format!("{name} ")));
+    assert!(live > 0 && started >= live + ended, "{started} started, {live} live, {ended} ended");
+    assert_eq!(number("vouchsafe_token_breaker{position=\"closed\"}"), 1);
 }
 
 #[tokio::test]

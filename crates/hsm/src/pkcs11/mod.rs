@@ -11,6 +11,7 @@
 mod attest;
 pub mod child;
 pub mod connection;
+pub mod counts;
 pub mod frame;
 mod import;
 mod keys;
@@ -40,6 +41,7 @@ use vouchsafe_domain::ports::Clock;
 use vouchsafe_domain::ports::hsm::{ByokBlob, Exportable, HeldKey, Hsm, HsmError, KeyRef, TokenStatement};
 
 use self::connection::{Connector, Fault, Reply, Request};
+use self::counts::{Counts, Ended};
 use self::material::TokenKey;
 use self::oaep::Bridges;
 use self::process::ModuleProcesses;
@@ -73,6 +75,12 @@ pub struct TokenState {
     pub logins: u64,
     /// Processes that have the module loaded.
     pub processes: usize,
+    /// Processes started since the start.
+    pub started: u64,
+    /// Those that ended, and why.
+    pub ended: [(Ended, u64); Ended::ALL.len()],
+    /// Calls that met their deadline since the start.
+    pub late: u64,
 }
 
 impl Pkcs11Hsm {
@@ -113,12 +121,17 @@ impl Pkcs11Hsm {
 
     /// How it does.
     pub fn state(&self) -> TokenState {
+        let processes = self.processes.as_deref();
+        let counts = processes.map(ModuleProcesses::counts);
         TokenState {
             breaker: self.breaker.position(),
-            locked: self.processes.as_ref().is_some_and(|processes| processes.is_refused()),
+            locked: processes.is_some_and(ModuleProcesses::is_refused),
             stuck: self.workers.stuck(),
-            logins: self.processes.as_ref().map_or(0, |processes| processes.logins()),
-            processes: self.processes.as_ref().map_or(0, |processes| processes.running()),
+            logins: processes.map_or(0, ModuleProcesses::logins),
+            processes: counts.map_or(0, Counts::running),
+            started: counts.map_or(0, Counts::started),
+            ended: counts.map_or(Ended::ALL.map(|why| (why, 0)), Counts::ended),
+            late: self.workers.late(),
         }
     }
 

@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -22,6 +22,7 @@ use vouchsafe_domain::ports::hsm::HsmError;
 use zeroize::Zeroizing;
 
 use super::connection::{Connection, Connector, Fault, Reply, Request};
+use super::counts::{Counts, Ended};
 use super::frame::{self, FrameError};
 use super::material::ID_BYTES;
 use super::message::{Answer, Misunderstood, Order};
@@ -40,7 +41,7 @@ struct Shared {
     login: Mutex<Login>,
     turn: Condvar,
     logins: AtomicU64,
-    running: AtomicUsize,
+    counts: Counts,
     offered: Arc<Offered>,
     /// Counts destroyed keys: a token may give a handle that was a key to another one.
     destroyed: AtomicU64,
@@ -68,7 +69,7 @@ impl ModuleProcesses {
             login: Mutex::default(),
             turn: Condvar::new(),
             logins: AtomicU64::new(0),
-            running: AtomicUsize::new(0),
+            counts: Counts::default(),
             offered: Arc::default(),
             destroyed: AtomicU64::new(0),
             unknown: Mutex::default(),
@@ -97,9 +98,9 @@ impl ModuleProcesses {
         self.shared.logins.load(Ordering::Relaxed)
     }
 
-    /// How many processes there are.
-    pub fn running(&self) -> usize {
-        self.shared.running.load(Ordering::Relaxed)
+    /// How many processes there are and were, and why they ended.
+    pub(super) fn counts(&self) -> &Counts {
+        &self.shared.counts
     }
 }
 
@@ -118,6 +119,7 @@ impl Connector for ModuleProcesses {
         }
         // INVARIANT: a new connection sees everything.
         if process.has_written {
+            process.why = Ended::Blind;
             drop(process);
             process = self.shared.open(until)?;
         }
@@ -177,7 +179,8 @@ impl Shared {
             Err(error) => {
                 (Err(Fault::Failed(format!("the module's process does not start: {error}"))), false)
             }
-            Ok((process, Ok((opened, logged_in)))) => {
+            Ok((mut process, Ok((opened, logged_in)))) => {
+                process.blame(opened.is_err(), Ended::Failed);
                 (opened.map(|mechanisms| (process, mechanisms)), logged_in)
             }
             Ok((mut process, Err(fault))) => {
@@ -216,6 +219,8 @@ struct Process {
     shared: Arc<Shared>,
     /// Whether it has made or destroyed a key: a module that wrote may not see what others wrote meanwhile.
     has_written: bool,
+    /// Why it has ended or will be ended.
+    why: Ended,
 }
 
 impl Process {
@@ -228,34 +233,54 @@ impl Process {
             // What interrupts the server in a terminal is not for its modules: their calls are finished first.
             .process_group(0)
             .spawn()?;
-        shared.running.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { child, stream, shared: Arc::clone(shared), has_written: false })
+        shared.counts.start();
+        Ok(Self { child, stream, shared: Arc::clone(shared), has_written: false, why: Ended::Unneeded })
     }
 
     /// What became of opening, and whether a PIN was shown; an error if the process did not live to tell.
     fn open(&mut self, care: Care, until: Instant) -> Result<(Result<Vec<u64>, Fault>, bool), Fault> {
         let answer = self.ask(&Order::encode_open(&self.shared.name, care), until);
-        Answer::decode_opened(&answer.map_err(not_lost)?).map_err(misunderstood)
+        let opened = Answer::decode_opened(&answer.map_err(not_lost)?);
+        self.understood(opened)
     }
 
     fn forget(&mut self, id: [u8; ID_BYTES], until: Instant) -> Result<(), Fault> {
         self.has_written = true;
         let answer = self.ask(&Order::encode_forget(id), until).map_err(not_lost)?;
-        Answer::decode_forgotten(&answer).map_err(misunderstood)?
+        self.understood(Answer::decode_forgotten(&answer))?
     }
 
     fn ask(&mut self, order: &[u8], until: Instant) -> Result<Zeroizing<Vec<u8>>, Fault> {
         frame::write(&self.stream, order, Some(until)).map_err(|error| match error {
-            // It acts on whole frames only, and will never have this one.
-            FrameError::Closed => Fault::Lost("the module's process has ended".into()),
             FrameError::Length(_) => Fault::Answer(HsmError::Refused("the input is too long for the token")),
-            error => Fault::Failed(error.to_string()),
+            error => {
+                self.blame(true, why(&error));
+                match error {
+                    // It acts on whole frames only, and will never have this one.
+                    FrameError::Closed => Fault::Lost("the module's process has ended".into()),
+                    error => Fault::Failed(error.to_string()),
+                }
+            }
         })?;
         frame::read(&self.stream, Some(until)).map_err(|error| {
+            self.blame(true, why(&error));
             let ended = self.child.try_wait().ok().flatten();
             let how = ended.map(|status| format!(" ({status})")).unwrap_or_default();
             Fault::Failed(format!("{error}{how}"))
         })
+    }
+
+    /// What it said, if that was an answer.
+    fn understood<T>(&mut self, read: Result<T, Misunderstood>) -> Result<T, Fault> {
+        self.blame(read.is_err(), Ended::Garbled);
+        read.map_err(|error| Fault::Failed(error.to_string()))
+    }
+
+    /// Keeps why it ended: the first reason that holds is the one.
+    fn blame(&mut self, holds: bool, why: Ended) {
+        if holds && self.why == Ended::Unneeded {
+            self.why = why;
+        }
     }
 
     /// Ends it, whatever it is doing. After this it does nothing more.
@@ -269,13 +294,14 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.end();
-        self.shared.running.fetch_sub(1, Ordering::Relaxed);
+        self.shared.counts.end(self.why);
     }
 }
 
 impl Connection for Process {
     fn perform(&mut self, request: &Request, until: Instant) -> Result<Reply, Fault> {
         if let Ok(Some(status)) = self.child.try_wait() {
+            self.blame(true, Ended::Itself);
             return Err(Fault::Lost(format!("the module's process has ended ({status})")));
         }
         let next_id = if request.makes_a_key() { Some(new_id()?) } else { None };
@@ -288,8 +314,9 @@ impl Connection for Process {
         let could_be_blind = self.has_written;
         self.has_written |= next_id.is_some() || destroyed > 0;
         let answer = answered
-            .and_then(|answer| Answer::decode_performed(&answer, request).map_err(misunderstood)?)
+            .and_then(|answer| self.understood(Answer::decode_performed(&answer, request))?)
             .and_then(|reply| made_as_asked(reply, next_id));
+        self.blame(matches!(answer, Err(Fault::Lost(_) | Fault::Failed(_))), Ended::Failed);
         if let (Some(id), Err(Fault::Lost(_) | Fault::Failed(_))) = (next_id, &answer) {
             self.end();
             self.shared.remember_unknown(id);
@@ -297,6 +324,7 @@ impl Connection for Process {
         match answer {
             // Nothing was done, so that a new process, which sees everything, may be asked once more.
             Err(Fault::Answer(HsmError::NotFound)) if could_be_blind => {
+                self.blame(true, Ended::Blind);
                 Err(Fault::Lost("the module's process does not see the key; a new one may".into()))
             }
             // One that is gone needs no destroying.
@@ -329,6 +357,10 @@ fn not_lost(fault: Fault) -> Fault {
     }
 }
 
-fn misunderstood(error: Misunderstood) -> Fault {
-    Fault::Failed(error.to_string())
+fn why(error: &FrameError) -> Ended {
+    match error {
+        FrameError::Late => Ended::Late,
+        FrameError::Length(_) => Ended::Garbled,
+        FrameError::Closed | FrameError::Socket(_) => Ended::Itself,
+    }
 }

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,6 +27,7 @@ struct Shared {
     queue: Mutex<Queue>,
     ready: Condvar,
     stuck: AtomicUsize,
+    late: AtomicU64,
 }
 
 #[derive(Default)]
@@ -55,9 +56,13 @@ impl Workers {
     /// Starts the threads; each connects when it has its first request.
     pub fn start(connector: Arc<dyn Connector>, count: usize) -> io::Result<Self> {
         let count = count.clamp(1, limits::WORKERS_MAX);
-        let shared =
-            Arc::new(Shared { queue: Mutex::default(), ready: Condvar::new(), stuck: AtomicUsize::new(0) });
-        let workers = Self { shared, count };
+        let shared = Shared {
+            queue: Mutex::default(),
+            ready: Condvar::new(),
+            stuck: AtomicUsize::new(0),
+            late: AtomicU64::new(0),
+        };
+        let workers = Self { shared: Arc::new(shared), count };
         for number in 0..count {
             let (shared, connector) = (Arc::clone(&workers.shared), Arc::clone(&connector));
             thread::Builder::new()
@@ -69,6 +74,15 @@ impl Workers {
 
     /// Has `request` done by some thread.
     pub async fn call(&self, request: Request, deadline: Duration) -> Result<Reply, Fault> {
+        let until = Instant::now() + deadline;
+        let answer = self.answer(request, deadline, until).await;
+        if Instant::now() >= until {
+            self.shared.late.fetch_add(1, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    async fn answer(&self, request: Request, deadline: Duration, until: Instant) -> Result<Reply, Fault> {
         let (answer, mut answered) = oneshot::channel();
         let stage = Arc::new(AtomicU8::new(WAITING));
         if self.stuck() >= self.count {
@@ -79,7 +93,6 @@ impl Workers {
             if queue.jobs.len() >= limits::QUEUE_MAX {
                 return Err(Fault::Failed("too many calls wait for the token".into()));
             }
-            let until = Instant::now() + deadline;
             queue.jobs.push_back(Job { request, until, answer, stage: Arc::clone(&stage) });
         }
         self.shared.ready.notify_one();
@@ -107,6 +120,11 @@ impl Workers {
                 Err(Fault::Failed(format!("the token did not answer in {} ms", deadline.as_millis())))
             }
         }
+    }
+
+    /// How many calls met their deadline, whatever became of them then.
+    pub fn late(&self) -> u64 {
+        self.shared.late.load(Ordering::Relaxed)
     }
 
     /// How many threads are with the module past their deadline.

@@ -16,6 +16,7 @@ use vouchsafe_crypto::keys::{
 use vouchsafe_domain::ports::Hsm;
 use vouchsafe_domain::ports::hsm::{ByokBlob, Exportable, HsmError, KeyRef};
 use vouchsafe_hsm::breaker::Position;
+use vouchsafe_hsm::pkcs11::counts::Ended;
 use vouchsafe_hsm::pkcs11::material::{Check, TokenKey};
 use vouchsafe_hsm::pkcs11::settings::ModuleProgram;
 use vouchsafe_hsm::{Pkcs11Hsm, TokenSettings};
@@ -341,6 +342,58 @@ fn the_processes_see_what_others_destroy() {
                 }
             }
             assert!(processes().len() > 1, "more than one process took part");
+        });
+    });
+}
+
+#[test]
+fn it_is_counted_why_a_process_ended() {
+    in_its_own_process("processes::it_is_counted_why_a_process_ended", &["counted"], |soft| {
+        run(async {
+            let mut settings = settings(&soft, "counted");
+            (settings.workers, settings.failures_max) = (1, 100);
+            let ended = |hsm: &Pkcs11Hsm| {
+                let state = hsm.state();
+                let ended: Vec<_> = state.ended.into_iter().filter(|(_, count)| *count > 0).collect();
+                assert_eq!(state.started, state.processes as u64 + ended.iter().map(|(_, n)| n).sum::<u64>());
+                (ended, state.late)
+            };
+            let (hsm, _) = with(&settings);
+            let key = hsm.generate(KeySpec::P256, Exportable::Never).await.unwrap();
+            let key = key.reference(KeySpec::P256);
+            assert_eq!(ended(&hsm), (vec![], 0));
+            // Killed between two calls; nobody but the counter notices.
+            signal(processes()[0], Signal::KILL);
+            until(|| processes().is_empty()).await;
+            hsm.sign(&key, ES256, DIGEST).await.unwrap();
+            assert_eq!(ended(&hsm), (vec![(Ended::Itself, 1)], 0));
+            // One that has written does not find a key that is not there, and may not have seen it.
+            let other = hsm.generate(KeySpec::P256, Exportable::Never).await.unwrap();
+            hsm.destroy(&other.reference(KeySpec::P256)).await.unwrap();
+            assert_eq!(
+                hsm.sign(&other.reference(KeySpec::P256), ES256, DIGEST).await,
+                Err(HsmError::NotFound)
+            );
+            assert_eq!(ended(&hsm), (vec![(Ended::Itself, 1), (Ended::Blind, 1)], 0));
+            drop(hsm);
+
+            settings.call_deadline = Duration::from_millis(500);
+            let (hsm, _) = with(&settings);
+            hsm.healthy().await.unwrap();
+            signal(processes()[0], Signal::STOP);
+            assert!(is_unavailable(hsm.healthy().await));
+            assert_eq!(ended(&hsm), (vec![(Ended::Late, 1)], 1));
+            drop(hsm);
+
+            settings.program = script(&soft, r"printf '\000\000\000\003\377\377\377' >&0").0;
+            let (hsm, _) = with(&settings);
+            assert!(is_unavailable(hsm.healthy().await));
+            assert_eq!(ended(&hsm), (vec![(Ended::Garbled, 1)], 0));
+            settings.program = program();
+            settings.name.pin_file = soft.pin_file("wrong", "00000000");
+            let (hsm, _) = with(&settings);
+            assert_eq!(hsm.healthy().await, Err(HsmError::Locked));
+            assert_eq!(ended(&hsm), (vec![(Ended::Failed, 1)], 0));
         });
     });
 }
