@@ -15,8 +15,13 @@ struct Desk {
 
 impl Desk {
     async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    async fn with(arguments: &[&str]) -> Self {
         let installation = Installation::empty(env!("CARGO_BIN_EXE_vouchsafe"));
-        let server = installation.dev(&[], &[]).await;
+        let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
+        let server = installation.dev(&arguments, &[]).await;
         let desk = Self { installation, server };
         desk.ok(&["vault", "create", "app"]);
         desk.ok(&["vault", "create", "other"]);
@@ -335,4 +340,20 @@ async fn versions_and_lists_say_what_is_asked_for_and_nothing_is_waited_for_unas
     assert_eq!(said, ["example.test", "4711", "false"]);
     desk.certificate(&["issuer", "remove", "off"]);
     desk.refused("(CertificateIssuerNotFound)", &["issuer", "show", "off"]);
+}
+
+/// Nothing shows it again, but an ACME directory's external account is not taken without one that fits.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_password_of_an_issuer_comes_from_a_file() {
+    let directory = ["--acme-directory", "public=https://acme.example.test/directory"];
+    let desk = Desk::with(&[&directory[..], &["--acme-http-listen", "127.0.0.1:0"]].concat()).await;
+    let account = ["issuer", "set", "acme", "--provider", "Acme", "--account", "public/one"];
+    desk.refused("pwd must be the MAC key", &account);
+    for (file, text) in [("wrong", "no base64url!\n"), ("key", "c2VjcmV0\n")] {
+        std::fs::write(desk.path(file), text).expect("a file");
+    }
+    let (wrong, key) = (desk.file("wrong"), desk.file("key"));
+    desk.refused("in base64url", &[&account[..], &["--password-file", &wrong]].concat());
+    desk.certificate(&[&account[..], &["--password-file", &key]].concat());
+    assert_eq!(line(&desk.certificate(&["issuer", "show", "acme"]), "account"), "public/one");
 }
