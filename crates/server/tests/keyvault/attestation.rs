@@ -1,17 +1,12 @@
 //! What a statement makes of what a token says: each attribute stands under its own name, about the half that it was
 //! said of. A real token says several of them alike, of every key; here they are said one by one.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
 use vouchsafe_domain::ports::hsm::{ObjectStatement, TokenStatement};
-use vouchsafe_domain::resource::Sku;
-use vouchsafe_testkit::faulty_hsm::{FaultyHsm, Mood};
-use vouchsafe_testkit::world::InMemory;
+use vouchsafe_testkit::faulty_hsm::Mood;
 
 use crate::Bench;
 use crate::keys::bytes;
-use crate::support::InProcess;
 
 /// Where an attribute stands in what a token says.
 type Place = fn(&mut ObjectStatement) -> &mut Option<bool>;
@@ -39,10 +34,7 @@ fn stated(attested: &Value, member: &str) -> Map<String, Value> {
 
 #[tokio::test]
 async fn each_attribute_that_a_token_says_is_stated_as_itself_and_no_other() {
-    let mut memory = InMemory::found(92).await;
-    let token = Arc::new(FaultyHsm::new(memory.software.clone()));
-    memory.token = Some(token.clone());
-    let bench = Bench::over(InProcess::over(memory).await, Sku::Premium).await;
+    let (bench, token) = Bench::with_token(92).await;
     bench.done("POST", "/keys/held/create", json!({ "kty": "EC-HSM" })).await;
     for (name, place) in SAID {
         for value in [true, false] {

@@ -1,22 +1,14 @@
-//! What is different about keys in a token over REST: one that unwraps what is imported stays and does nothing else. The token is one in memory; what a real one does is in the tests of `vouchsafe` itself.
+//! What is different about keys in a token over REST: one that unwraps what is imported stays and does nothing else. The
+//! token is one in memory; what a real one does is in the tests of `vouchsafe` itself.
 
 use serde_json::{Value, json};
-use vouchsafe_domain::resource::Sku;
-use vouchsafe_testkit::world::InMemory;
 
 use crate::keys::{published_key, text};
-use crate::support::InProcess;
 use crate::{Bench, refusal};
-
-async fn premium(seed: u64) -> Bench {
-    let mut memory = InMemory::found(seed).await;
-    memory.token = Some(memory.software.clone());
-    Bench::over(InProcess::over(memory).await, Sku::Premium).await
-}
 
 #[tokio::test]
 async fn a_key_in_a_token_can_be_made_to_leave_it_unless_it_unwraps_others() {
-    let bench = premium(93).await;
+    let (bench, _) = Bench::with_token(93).await;
     let rules = json!({"version": "1.0.0", "anyOf": [
         {"authority": "https://attest.example", "allOf": [{"claim": "a", "equals": "b"}]},
     ]});
@@ -36,7 +28,7 @@ async fn a_key_in_a_token_can_be_made_to_leave_it_unless_it_unwraps_others() {
 
 #[tokio::test]
 async fn a_key_that_unwraps_what_is_imported_does_nothing_else() {
-    let bench = premium(94).await;
+    let (bench, _) = Bench::with_token(94).await;
     bench.done("POST", "/keys/kek/create", json!({"kty": "RSA-HSM", "key_ops": ["import"]})).await;
     bench.done("POST", "/keys/usual/create", json!({"kty": "RSA-HSM"})).await;
     let value = text(&[7; 32]);

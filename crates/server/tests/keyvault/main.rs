@@ -18,10 +18,13 @@ mod tokens;
 mod unavailable;
 mod wycheproof;
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use support::{Answer, Ask, InProcess, TLS};
 use vouchsafe_domain::resource::{Sku, VaultToPut};
-use vouchsafe_testkit::world::KEY_VAULT;
+use vouchsafe_testkit::faulty_hsm::FaultyHsm;
+use vouchsafe_testkit::world::{InMemory, KEY_VAULT};
 
 const VAULT: &str = "app";
 
@@ -38,6 +41,14 @@ impl Bench {
 
     async fn with(seed: u64, sku: Sku) -> Self {
         Self::over(InProcess::found(seed).await, sku).await
+    }
+
+    /// A premium vault, and the token of its keys, which does what the test says.
+    async fn with_token(seed: u64) -> (Self, Arc<FaultyHsm>) {
+        let mut memory = InMemory::found(seed).await;
+        let token = Arc::new(FaultyHsm::new(memory.software.clone()));
+        memory.token = Some(token.clone());
+        (Self::over(InProcess::over(memory).await, Sku::Premium).await, token)
     }
 
     async fn over(server: InProcess, sku: Sku) -> Self {

@@ -1,25 +1,17 @@
 //! When a token of keys does not answer: whoever asks is told when to come again, as the token's keeper knows it, and
 //! whoever asks for something else does not notice.
 
-use std::sync::Arc;
-
 use http::header;
 use serde_json::{Value, json};
 use vouchsafe_domain::ports::hsm::HsmError;
-use vouchsafe_domain::resource::Sku;
-use vouchsafe_testkit::faulty_hsm::{FaultyHsm, Mood};
-use vouchsafe_testkit::world::InMemory;
+use vouchsafe_testkit::faulty_hsm::Mood;
 
 use crate::Bench;
 use crate::keys::text;
-use crate::support::InProcess;
 
 #[tokio::test]
 async fn a_token_that_does_not_answer_says_when_to_come_again_and_only_its_keys_are_away() {
-    let mut memory = InMemory::found(91).await;
-    let token = Arc::new(FaultyHsm::new(memory.software.clone()));
-    memory.token = Some(token.clone());
-    let bench = Bench::over(InProcess::over(memory).await, Sku::Premium).await;
+    let (bench, token) = Bench::with_token(91).await;
     bench.done("POST", "/keys/held/create", json!({ "kty": "EC-HSM" })).await;
     bench.done("POST", "/keys/soft/create", json!({ "kty": "EC" })).await;
     let digest = || json!({ "alg": "ES256", "value": text(&[7; 32]) });
