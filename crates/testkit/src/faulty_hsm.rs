@@ -21,6 +21,8 @@ pub enum Mood {
     Hangs,
     /// They are answered so.
     Answers(HsmError),
+    /// They are done, and no key is made that could leave.
+    Keeps,
     /// They are done, and this is said of every key.
     Says(Box<TokenStatement>),
 }
@@ -67,7 +69,7 @@ impl Hsm for FaultyHsm {
     }
 
     fn releases(&self, spec: KeySpec) -> bool {
-        self.inner.releases(spec)
+        *self.mood.borrow() != Mood::Keeps && self.inner.releases(spec)
     }
 
     async fn generate(&self, spec: KeySpec, exportable: Exportable) -> Result<HeldKey, HsmError> {
