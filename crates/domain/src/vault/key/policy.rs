@@ -65,6 +65,12 @@ impl Span {
         years * 365 + left_over + self.days
     }
 
+    /// How many days it has at most, whichever months it covers.
+    pub fn longest_days(self) -> u32 {
+        let (years, months) = (self.months / 12, self.months % 12);
+        years * 366 + months * 31 + self.days
+    }
+
     /// The moment this much later.
     pub fn after(self, moment: Timestamp) -> Timestamp {
         moved(moment, i64::from(self.months)).plus(self.plain_days())
@@ -196,8 +202,9 @@ impl RotationPolicyToSet {
                 (RotationAction::Rotate, LifetimeTrigger::BeforeExpiry(_), None) => {
                     return refuse("rotating at timeBeforeExpiry needs an expiryTime".to_owned());
                 }
-                // A version that is to be replaced must live for a while first, or every new one would be due at once.
-                (_, _, Some(expiry)) if span.shortest_days() + trigger_min > expiry.shortest_days() => {
+                // A version that is to be replaced must live for a while first, whichever months that are, or every new
+                // one would be due at once.
+                (_, _, Some(expiry)) if span.longest_days() + trigger_min > expiry.shortest_days() => {
                     return refuse(format!(
                         "the time of a lifetime action must be at least {trigger_min} days shorter than expiryTime"
                     ));
@@ -211,6 +218,10 @@ impl RotationPolicyToSet {
 
 impl RotationPolicy {
     /// The moment at which `action` is due for a version made and expiring then; never, if absent.
+    ///
+    /// INVARIANT: no version that a rotation makes is due for the next one when it is made, whatever its policy says:
+    /// a store may have policies that were accepted by another rule. Only a version that expires before has no such
+    /// time, and is followed when it does.
     pub(super) fn due(
         &self,
         action: RotationAction,
@@ -220,7 +231,17 @@ impl RotationPolicy {
         let found = self.actions.iter().find(|planned| planned.action == action)?;
         match found.trigger {
             LifetimeTrigger::AfterCreate(span) => Some(span.after(created)),
-            LifetimeTrigger::BeforeExpiry(span) => expires.map(|expires| span.before(expires)),
+            LifetimeTrigger::BeforeExpiry(span) => {
+                let expires = expires?;
+                let due = span.before(expires);
+                match action {
+                    RotationAction::Notify => Some(due),
+                    RotationAction::Rotate => {
+                        let least = Span::of_days(limits::ROTATION_TRIGGER_DAYS_MIN).after(created);
+                        Some(due.max(least.min(expires)))
+                    }
+                }
+            }
         }
     }
 }
@@ -389,5 +410,49 @@ mod tests {
             let policy = RotationPolicyToSet { actions: actions.collect(), expiry: expiry.map(span) };
             assert_eq!(policy.check().is_ok(), good, "policy {number}");
         }
+    }
+
+    #[test]
+    fn no_version_that_a_policy_makes_is_due_when_it_is_made() {
+        use LifetimeTrigger::{AfterCreate, BeforeExpiry};
+        let parts =
+            ["P7D", "P30D", "P1M", "P11M", "P334D", "P335D", "P365D", "P1Y", "P13M", "P1Y28D", "P2Y", "P4Y"];
+        let begin = Timestamp::from_seconds(1_798_761_600);
+        let least = Duration::from_secs(u64::from(limits::ROTATION_TRIGGER_DAYS_MIN) * 86_400);
+        let mut accepted = 0;
+        for (trigger, expiry) in parts.iter().flat_map(|trigger| parts.map(|expiry| (span(trigger), expiry)))
+        {
+            for trigger in [AfterCreate(trigger), BeforeExpiry(trigger)] {
+                let action = RotationAction::Rotate;
+                let actions = vec![LifetimeAction { trigger, action }];
+                let wanted = RotationPolicyToSet { actions: actions.clone(), expiry: Some(span(expiry)) };
+                let passes = wanted.check().is_ok();
+                accepted += usize::from(passes);
+                let policy = RotationPolicy {
+                    actions,
+                    expiry: wanted.expiry,
+                    created: begin,
+                    updated: begin,
+                    notified: None,
+                };
+                for day in 0..4 * 366 {
+                    let created = begin.plus(Duration::from_secs(day * 86_400));
+                    let expires = span(expiry).after(created);
+                    let shown = || format!("{trigger:?} {expiry} {}", created.rfc3339());
+                    // Also one that was stored before it would have been refused.
+                    let due = policy.due(action, created, Some(expires)).expect("it expires");
+                    assert!(due >= created.plus(least), "{}", shown());
+                    if passes {
+                        let asked = match trigger {
+                            AfterCreate(span) => span.after(created),
+                            BeforeExpiry(span) => span.before(expires),
+                        };
+                        assert_eq!(due, asked, "{}", shown());
+                        assert!(due < expires, "{}", shown());
+                    }
+                }
+            }
+        }
+        assert!(accepted > 40, "{accepted}");
     }
 }
