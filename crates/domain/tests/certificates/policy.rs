@@ -180,8 +180,14 @@ fn a_lifetime_action_is_due_after_a_share_of_the_life_or_days_before_its_end() {
         (Trigger::LifetimePercentage(99), 99),
         (Trigger::DaysBeforeExpiry(1), 99),
         (Trigger::DaysBeforeExpiry(30), 70),
-        (Trigger::DaysBeforeExpiry(200), 0),
+        (Trigger::DaysBeforeExpiry(99), 1),
+        // An issuer gave less than was asked for: what is new is not due.
+        (Trigger::DaysBeforeExpiry(100), 50),
+        (Trigger::DaysBeforeExpiry(200), 50),
     ] {
         assert_eq!(renew(trigger).due(begin, end), Timestamp::from_seconds(day * 86_400), "{trigger:?}");
     }
+    // Whoever is only told can be told at once.
+    let told = action(Trigger::DaysBeforeExpiry(200), LifetimeActionType::EmailContacts);
+    assert_eq!(told.due(begin, end), begin);
 }

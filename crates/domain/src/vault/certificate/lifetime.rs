@@ -82,6 +82,9 @@ impl LifetimeAction {
     }
 
     /// The moment from which on it is due for a certificate with this validity.
+    ///
+    /// An issuer may give less validity than the policy asks for, so that the days before the end reach back to the
+    /// beginning. INVARIANT: what is just renewed is not due for renewal; it is then renewed in the middle of its life.
     pub fn due(&self, not_before: Timestamp, expires: Timestamp) -> Timestamp {
         match self.trigger {
             Trigger::LifetimePercentage(percent) => {
@@ -93,7 +96,11 @@ impl LifetimeAction {
             Trigger::DaysBeforeExpiry(days) => {
                 let before = DAY.saturating_mul(days).as_millis();
                 let before = u64::try_from(before).unwrap_or(u64::MAX);
-                Timestamp::from_millis(expires.millis().saturating_sub(before))
+                let due = Timestamp::from_millis(expires.millis().saturating_sub(before));
+                if self.action == LifetimeActionType::AutoRenew && due < not_before.plus(DAY) {
+                    return not_before.plus(expires.since(not_before) / 2);
+                }
+                due
             }
         }
     }
