@@ -32,13 +32,14 @@ pub struct FaultyStore {
     commits: AtomicU64,
     reads: AtomicU64,
     reads_fail: AtomicBool,
+    takes_turns: AtomicBool,
 }
 
 impl FaultyStore {
     /// Behaves until it is told otherwise.
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        let (commits, reads, reads_fail) = Default::default();
-        Self { inner, plan: Mutex::default(), commits, reads, reads_fail }
+        let (commits, reads, reads_fail, takes_turns) = Default::default();
+        Self { inner, plan: Mutex::default(), commits, reads, reads_fail, takes_turns }
     }
 
     /// Lets the `ahead`-th commit from now on fail; zero is the next one.
@@ -50,6 +51,11 @@ impl FaultyStore {
     /// Makes all reads fail, or work again.
     pub fn fail_reads(&self, fail: bool) {
         self.reads_fail.store(fail, Ordering::SeqCst);
+    }
+
+    /// Lets others run before each access, as a store does that is not in memory.
+    pub fn take_turns(&self, turns: bool) {
+        self.takes_turns.store(turns, Ordering::SeqCst);
     }
 
     /// How many commits were tried.
@@ -67,6 +73,12 @@ impl FaultyStore {
         &self.inner
     }
 
+    async fn turn(&self) {
+        if self.takes_turns.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     fn read_allowed(&self) -> Result<(), StoreError> {
         if self.reads_fail.load(Ordering::SeqCst) { Err(unavailable()) } else { Ok(()) }
     }
@@ -79,12 +91,14 @@ fn unavailable() -> StoreError {
 #[async_trait]
 impl Store for FaultyStore {
     async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
+        self.turn().await;
         self.read_allowed()?;
         self.reads.fetch_add(1, Ordering::SeqCst);
         self.inner.get(key).await
     }
 
     async fn scan(&self, prefix: &Prefix, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        self.turn().await;
         self.read_allowed()?;
         let page = self.inner.scan(prefix, after, limit).await?;
         self.reads.fetch_add(1 + page.records.len() as u64, Ordering::SeqCst);
@@ -92,6 +106,7 @@ impl Store for FaultyStore {
     }
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Revision>, CommitError> {
+        self.turn().await;
         let number = self.commits.fetch_add(1, Ordering::SeqCst);
         let fault = self.plan.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
         match fault {

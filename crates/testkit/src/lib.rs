@@ -1,5 +1,6 @@
 //! How we know: port suites, fakes, models, golden files and a platform in memory. A development dependency only.
 
+pub mod counting_token;
 pub mod elsewhere;
 pub mod faulty_hsm;
 pub mod faulty_store;

@@ -1,183 +1,30 @@
 //! Keys in a token that can be slow to answer, lose its keys or not be there: what is made and not stored is destroyed,
 //! what is purged is gone from the token, and nothing is ever done in software instead.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use async_trait::async_trait;
-use vouchsafe_crypto::keys::{
-    CiphertextParts, Encrypted, EncryptionAlgorithm, KeySpec, PrivateKey, PublicKey, SignatureAlgorithm,
-    TransportAlgorithm,
-};
-use vouchsafe_crypto::{Reason, SecretBytes};
+use vouchsafe_crypto::keys::{KeySpec, PrivateKey, SignatureAlgorithm};
 use vouchsafe_domain::Fault;
 use vouchsafe_domain::access::built_in;
 use vouchsafe_domain::access::caller::Caller;
 use vouchsafe_domain::audit::{Outcome, Phase};
 use vouchsafe_domain::ports::Log;
-use vouchsafe_domain::ports::hsm::{ByokBlob, Exportable, HeldKey, Hsm, HsmError, KeyRef, WrappedKind};
+use vouchsafe_domain::ports::hsm::{ByokBlob, Exportable, WrappedKind};
 use vouchsafe_domain::resource::scope::Scope;
 use vouchsafe_domain::resource::{self, Sku, VaultToPut};
 use vouchsafe_domain::time::Timestamp;
 use vouchsafe_domain::vault::{
     Error, KeyAttributes, KeyOperation, KeyToCreate, KeyToImport, KeyUpdate, ReleasePolicy, WrappedKey,
 };
+use vouchsafe_testkit::counting_token::CountingToken;
 use vouchsafe_testkit::faulty_store::CommitFault;
 use vouchsafe_testkit::world::{InMemory, KEY_VAULT};
 
 use super::{App, object, to_create, vault_name};
 
-/// A token that keeps its keys to itself: the store gets a number.
-#[derive(Default)]
-pub struct Token {
-    keys: Mutex<BTreeMap<Vec<u8>, (KeySpec, SecretBytes)>>,
-    made: AtomicU64,
-    away: AtomicBool,
-    locked: AtomicBool,
-    /// Whether it wraps no key for anybody.
-    wraps_nothing: AtomicBool,
-    /// What was asked of each key that came to be.
-    exportable: Mutex<Vec<Exportable>>,
-}
-
-impl Token {
-    fn answers(&self) -> Result<(), HsmError> {
-        if self.away.load(Ordering::SeqCst) {
-            return Err(HsmError::Unavailable { retry_after_seconds: 3 });
-        }
-        if self.locked.load(Ordering::SeqCst) { Err(HsmError::Locked) } else { Ok(()) }
-    }
-
-    fn key(&self, key: &KeyRef<'_>) -> Result<PrivateKey, HsmError> {
-        self.answers()?;
-        let keys = self.keys.lock().expect("a lock");
-        let (spec, material) = keys.get(key.material.expose(Reason::Test)).ok_or(HsmError::NotFound)?;
-        PrivateKey::from_material(*spec, material).map_err(|_| HsmError::Mismatch)
-    }
-
-    fn hold(&self, key: &PrivateKey, exportable: Exportable) -> HeldKey {
-        self.exportable.lock().expect("a lock").push(exportable);
-        let number = self.made.fetch_add(1, Ordering::SeqCst);
-        let handle = format!("handle {number}").into_bytes();
-        self.keys.lock().expect("a lock").insert(handle.clone(), (key.spec(), key.to_material()));
-        HeldKey { public: key.public(), material: SecretBytes::new(handle) }
-    }
-
-    /// How many keys are in it.
-    fn count(&self) -> usize {
-        self.keys.lock().expect("a lock").len()
-    }
-}
-
-#[async_trait]
-impl Hsm for Token {
-    fn holds(&self, spec: KeySpec) -> bool {
-        spec != KeySpec::P256K
-    }
-
-    fn releases(&self, spec: KeySpec) -> bool {
-        self.holds(spec) && !self.wraps_nothing.load(Ordering::SeqCst)
-    }
-
-    async fn generate(&self, spec: KeySpec, exportable: Exportable) -> Result<HeldKey, HsmError> {
-        self.answers()?;
-        Ok(self.hold(&PrivateKey::generate(spec), exportable))
-    }
-
-    async fn import(&self, key: PrivateKey, exportable: Exportable) -> Result<HeldKey, HsmError> {
-        self.answers()?;
-        Ok(self.hold(&key, exportable))
-    }
-
-    /// The wrapping is the adapters' business: here it is enough who unwraps.
-    async fn import_wrapped(
-        &self,
-        exchange: &KeyRef<'_>,
-        _: &ByokBlob,
-        spec: KeySpec,
-        exportable: Exportable,
-    ) -> Result<HeldKey, HsmError> {
-        self.key(exchange)?;
-        Ok(self.hold(&PrivateKey::generate(spec), exportable))
-    }
-
-    async fn wrap_for_release(
-        &self,
-        _: &KeyRef<'_>,
-        _: &PublicKey,
-        _: TransportAlgorithm,
-    ) -> Result<Vec<u8>, HsmError> {
-        Err(HsmError::Unsupported("nothing is released in these tests"))
-    }
-
-    async fn sign(
-        &self,
-        key: &KeyRef<'_>,
-        alg: SignatureAlgorithm,
-        digest: &[u8],
-    ) -> Result<Vec<u8>, HsmError> {
-        self.key(key)?.sign(alg, digest).map_err(|_| HsmError::Refused("misuse"))
-    }
-
-    async fn verify(
-        &self,
-        key: &KeyRef<'_>,
-        alg: SignatureAlgorithm,
-        digest: &[u8],
-        signature: &[u8],
-    ) -> Result<bool, HsmError> {
-        self.key(key)?.verify(alg, digest, signature).map_err(|_| HsmError::Refused("misuse"))
-    }
-
-    async fn encrypt(
-        &self,
-        key: &KeyRef<'_>,
-        alg: EncryptionAlgorithm,
-        plaintext: &[u8],
-        iv: Option<&[u8]>,
-        aad: Option<&[u8]>,
-    ) -> Result<Encrypted, HsmError> {
-        self.key(key)?.encrypt(alg, plaintext, iv, aad).map_err(|_| HsmError::Refused("misuse"))
-    }
-
-    async fn decrypt(
-        &self,
-        key: &KeyRef<'_>,
-        alg: EncryptionAlgorithm,
-        parts: &CiphertextParts<'_>,
-    ) -> Result<SecretBytes, HsmError> {
-        self.key(key)?.decrypt(alg, parts).map_err(|_| HsmError::Refused("misuse"))
-    }
-
-    async fn backup(&self, key: &KeyRef<'_>) -> Result<SecretBytes, HsmError> {
-        self.key(key)?;
-        Ok(SecretBytes::new(key.material.expose(Reason::Test).to_vec()))
-    }
-
-    async fn restore(&self, spec: KeySpec, blob: &SecretBytes) -> Result<HeldKey, HsmError> {
-        let key = self.key(&KeyRef { spec, material: blob })?;
-        Ok(HeldKey { public: key.public(), material: SecretBytes::new(blob.expose(Reason::Test).to_vec()) })
-    }
-
-    async fn destroy(&self, key: &KeyRef<'_>) -> Result<(), HsmError> {
-        self.answers()?;
-        self.keys.lock().expect("a lock").remove(key.material.expose(Reason::Test));
-        Ok(())
-    }
-
-    async fn random(&self, bytes: usize) -> Result<SecretBytes, HsmError> {
-        self.answers()?;
-        Ok(SecretBytes::new(vec![4; bytes]))
-    }
-
-    async fn healthy(&self) -> Result<(), HsmError> {
-        self.answers()
-    }
-}
-
-async fn with_token(seed: u64) -> (App, Arc<Token>) {
-    let token = Arc::new(Token::default());
+async fn with_token(seed: u64) -> (App, Arc<CountingToken>) {
+    let token = Arc::new(CountingToken::default());
     let mut memory = InMemory::found(seed).await;
     memory.token = Some(token.clone());
     (App::over(memory).await, token)
@@ -232,7 +79,7 @@ async fn a_key_of_a_token_is_used_there_and_never_in_software() {
     }
     app.create("soft", &to_create(KeySpec::P256)).await.expect("a key");
     // Somebody else's token: the key is not in it, and nothing answers in its place.
-    token.keys.lock().expect("a lock").clear();
+    token.clear();
     assert!(matches!(app.sign_with("held").await, Err(Error::Fault(Fault::Broken(_)))));
     // A server without the token: the same.
     let mut memory = app.memory;
@@ -443,7 +290,7 @@ fn exportable(wanted: KeyToCreate) -> KeyToCreate {
 async fn a_token_is_told_of_each_key_whether_it_may_ever_leave() {
     let (app, token) = with_token(19).await;
     let (context, vault) = (app.opened.context(), &app.vault.name);
-    let asked = || std::mem::take(&mut *token.exportable.lock().expect("a lock"));
+    let asked = || token.take_exportable();
     app.create("kept", &in_token()).await.expect("a key");
     assert_eq!(asked(), [Exportable::Never]);
     let head = app.create("leaves", &exportable(in_token())).await.expect("a key");
