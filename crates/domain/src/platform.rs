@@ -99,6 +99,10 @@ pub struct Platform {
     pub(crate) answers: RememberedAnswers,
     pub(crate) calendar: Calendar,
     pub(crate) time: Arc<Timekeeper>,
+    /// Keeps purges of keys in the token and their restores in a row: each looks who refers to a key and commits what it
+    /// makes of that. A purge that overlooked a copy would take its key, and two that saw each other's copy would leave
+    /// the key for ever. It is in memory, because a deployment has one server; several would need one in the store.
+    pub(crate) token_references: futures_util::lock::Mutex<()>,
     settings: Settings,
     rehearsal: bool,
 }
@@ -132,6 +136,7 @@ impl Platform {
             answers: remembered_answers(),
             calendar: Calendar::default(),
             time,
+            token_references: futures_util::lock::Mutex::new(()),
             settings,
             rehearsal: false,
         })
@@ -157,6 +162,7 @@ impl Platform {
             answers: remembered_answers(),
             calendar: Calendar::default(),
             time: self.time.clone(),
+            token_references: futures_util::lock::Mutex::new(()),
             settings: self.settings.clone(),
             rehearsal: true,
         }

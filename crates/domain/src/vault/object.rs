@@ -145,6 +145,11 @@ impl Place {
         Self { family, ..self.clone() }
     }
 
+    /// Whether a record is of the object that has this name, or of what belongs to it.
+    pub(super) fn owns(&self, record: &Key) -> bool {
+        record.partition == self.partition && record.name.first() == Some(&self.name)
+    }
+
     pub(super) fn head(&self) -> Key {
         Key::new(self.partition, self.family.head, &self.name)
     }

@@ -4,6 +4,7 @@
 mod authorization;
 mod life;
 mod operations;
+mod purge;
 mod rotation;
 mod token;
 

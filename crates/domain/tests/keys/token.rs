@@ -23,14 +23,14 @@ use vouchsafe_testkit::world::{InMemory, KEY_VAULT};
 
 use super::{App, object, to_create, vault_name};
 
-async fn with_token(seed: u64) -> (App, Arc<CountingToken>) {
+pub async fn with_token(seed: u64) -> (App, Arc<CountingToken>) {
     let token = Arc::new(CountingToken::default());
     let mut memory = InMemory::found(seed).await;
     memory.token = Some(token.clone());
     (App::over(memory).await, token)
 }
 
-fn in_token() -> KeyToCreate {
+pub fn in_token() -> KeyToCreate {
     KeyToCreate { in_token: true, ..to_create(KeySpec::P256) }
 }
 

@@ -3,7 +3,7 @@
 //! Each call takes one step at most and commits it whole, so that a crash leaves an operation where it was before the
 //! step or after it. What an issuer outside was told before a crash, it is told again under the same id.
 
-use vouchsafe_crypto::keys::PublicKey;
+use vouchsafe_crypto::keys::{KeySpec, PublicKey};
 use vouchsafe_crypto::pki::{self, Serial, parse_csr};
 use vouchsafe_crypto::{Reason, SecretBytes};
 
@@ -150,6 +150,13 @@ impl Platform {
     pub(super) async fn waiting_key(&self, place: &Place) -> Result<Option<Waiting>, Error> {
         let found = self.store.get(&place.extra(PENDING_KEY)).await.map_err(Fault::from)?;
         Ok(found.map(|record| Waiting { material: record.value, revision: record.revision }))
+    }
+
+    /// What kind of key waits under a name, if a token holds it.
+    pub(in crate::vault) async fn waiting_token_key(&self, place: &Place) -> Result<Option<KeySpec>, Error> {
+        let pending = self.load::<PendingCertificate>(&place.extra(Kind::PendingCertificate)).await?;
+        let key = pending.map(|found| found.noun.policy.key);
+        Ok(key.filter(|key| key.in_token).map(|key| key.spec))
     }
 
     /// A key in a token goes with its operation, unless the current version has the same one.

@@ -183,7 +183,7 @@ impl Collection for Certificates {
 
 /// The key of the operation that makes the next version: material under the name alone, without a version, where no
 /// operation on keys looks.
-const PENDING_KEY: Kind = Kind::KeyMaterial;
+pub(in crate::vault) const PENDING_KEY: Kind = Kind::KeyMaterial;
 
 /// A copy of what a holder of keys wants back, for another record.
 fn copied(material: &SecretBytes) -> SecretBytes {

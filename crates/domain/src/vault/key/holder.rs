@@ -10,6 +10,7 @@ use crate::ports::hsm::{HeldKey, Hsm, HsmError, KeyRef};
 use crate::ports::store::{Key, Kind, Partition, Prefix};
 use crate::record::Decode;
 use crate::vault::error::Error;
+use crate::vault::object::Place;
 
 impl From<HsmError> for Error {
     fn from(error: HsmError) -> Self {
@@ -77,22 +78,27 @@ impl Platform {
         Ok(version.in_token.then_some(version.spec))
     }
 
-    /// Destroys a key in the token, unless a restored copy of its record refers to it still.
+    /// Destroys the keys of an object in the token, each once, but not what a restored copy of its records refers to
+    /// still. What else the object has of the same key goes with it: the versions of a certificate can share one.
+    ///
+    /// Whoever calls holds [`Platform::token_references`].
     pub(in crate::vault) async fn destroy_in_token(
         &self,
-        record: &Key,
-        spec: KeySpec,
-        material: &SecretBytes,
+        object: &Place,
+        keys: &[(KeySpec, SecretBytes)],
     ) -> Result<(), Error> {
-        let handles = self.token_handles().await?;
-        let elsewhere = |(place, handle): &(Key, SecretBytes)| {
-            let other = place.name != record.name || place.partition != record.partition;
-            other && handle.matches(material.expose(Reason::Record))
-        };
-        if handles.iter().any(elsewhere) {
-            return Ok(());
+        let mut needed = self.token_handles().await?;
+        needed.retain(|(place, _)| !object.owns(place));
+        let holder = self.holder(true)?;
+        let mut destroyed: Vec<&SecretBytes> = Vec::with_capacity(keys.len());
+        for (spec, material) in keys {
+            let same = |other: &SecretBytes| other.matches(material.expose(Reason::Record));
+            if destroyed.iter().any(|other| same(other)) || needed.iter().any(|(_, other)| same(other)) {
+                continue;
+            }
+            holder.destroy(&KeyRef { spec: *spec, material }).await?;
+            destroyed.push(material);
         }
-        self.holder(true)?.destroy(&KeyRef { spec, material }).await?;
         Ok(())
     }
 

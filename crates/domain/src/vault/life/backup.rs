@@ -155,6 +155,12 @@ impl Platform {
                 let problem = "the backup is damaged, or was not taken from a vault of this subscription";
                 return self.record_refusal(entry, Error::BadParameter(problem.to_owned())).await;
             };
+            // A key that comes back is there still when its records are.
+            let _in_a_row = if self.comes_from_a_token(&carried)? {
+                Some(self.token_references.lock().await)
+            } else {
+                None
+            };
             let place = admitted.place(C::FAMILY, &head.name);
             for object in &mut carried {
                 let place = place.companion(object.family);
@@ -173,6 +179,17 @@ impl Platform {
             }
             (self.attempt(intent, commit, (head, admitted.vault), context).await?, admitted.tenant)
         })
+    }
+
+    /// Whether what is restored has keys in the token.
+    fn comes_from_a_token(&self, carried: &[Carried]) -> Result<bool, Error> {
+        let keys = carried.iter().filter(|object| object.family.object == ObjectKind::Key);
+        for version in keys.flat_map(|object| &object.versions) {
+            if self.token_key(&version.record)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Has the holders of keys take back what they gave for the backup.

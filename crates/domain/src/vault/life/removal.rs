@@ -16,6 +16,7 @@ use crate::ports::store::{Commit, CommitError, Cursor, Expect, Key, Partition, P
 use crate::record::{self, Decode};
 use crate::resource::Vault;
 use crate::resource::scope::Scope;
+use crate::vault::certificate::PENDING_KEY;
 use crate::vault::decide;
 use crate::vault::error::Error;
 use crate::vault::load::{Attempt, Found, sealed, until_done};
@@ -242,6 +243,12 @@ impl Platform {
             let batch = self.next_to_destroy(&fallen).await?;
             let marked = fallen.iter().all(|(_, found)| found.noun.purging);
             let mark = (!batch.is_last || !batch.in_token.is_empty()) && !marked;
+            // INVARIANT: until the commit nobody comes to refer to a key that is destroyed, and nobody overlooks who does.
+            let _in_a_row = if mark || batch.in_token.is_empty() {
+                None
+            } else {
+                Some(self.token_references.lock().await)
+            };
             let intent = self.trail.announce(entry()).await?;
             let mut commit = guard(intent.commit());
             if mark {
@@ -251,11 +258,11 @@ impl Platform {
                 }
             } else {
                 // What was marked cannot come back, so that its keys can go before the records that name them.
-                for (key, spec, material) in &batch.in_token {
-                    if let Err(error) = self.destroy_in_token(key, *spec, material).await {
-                        self.trail.conclude(intent, Outcome::Failed, context.now)?;
-                        return Err(error);
-                    }
+                if !batch.in_token.is_empty()
+                    && let Err(error) = self.destroy_in_token(place, &batch.in_token).await
+                {
+                    self.trail.conclude(intent, Outcome::Failed, context.now)?;
+                    return Err(error);
                 }
                 for (key, revision) in batch.records {
                     commit = commit.delete(key, revision);
@@ -305,12 +312,12 @@ impl Platform {
                 if let Some(key) = place.material(version)
                     && let Some(material) = self.store.get(&key).await.map_err(Fault::from)?
                 {
-                    records.push((key.clone(), material.revision));
+                    records.push((key, material.revision));
                     let in_a_token = match place.family.object {
                         ObjectKind::Key => self.token_key(record.value.expose(Reason::Record))?,
                         ObjectKind::Secret | ObjectKind::Certificate => None,
                     };
-                    in_token.extend(in_a_token.map(|spec| (key, spec, material.value)));
+                    in_token.extend(in_a_token.map(|spec| (spec, material.value)));
                 }
                 records.push((record.key, record.revision));
             }
@@ -323,6 +330,12 @@ impl Platform {
                 let key = place.extra(*kind);
                 if let Some(extra) = self.store.get(&key).await.map_err(Fault::from)? {
                     records.push((key, extra.revision));
+                    // The key of an operation that goes on is material, too.
+                    if *kind == PENDING_KEY
+                        && let Some(spec) = self.waiting_token_key(place).await?
+                    {
+                        in_token.push((spec, extra.value));
+                    }
                 }
             }
         }
@@ -333,8 +346,8 @@ impl Platform {
 /// What one commit of a purge deletes.
 struct Batch {
     records: Vec<(Key, Revision)>,
-    /// Keys that a token holds, with where their material stands.
-    in_token: Vec<(Key, KeySpec, SecretBytes)>,
+    /// Keys that a token holds.
+    in_token: Vec<(KeySpec, SecretBytes)>,
     is_last: bool,
 }
 
