@@ -140,11 +140,6 @@ impl KeyUnusable {
 }
 
 impl Error {
-    /// Whether nobody knows if a commit happened after all: then what it would refer to must stay.
-    pub(super) fn leaves_it_open(&self) -> bool {
-        matches!(self, Self::Fault(fault) if fault.is_unavailable() || matches!(fault, Fault::Broken(_)))
-    }
-
     /// The reason in the audit log: a word of ours, never the caller's text.
     pub fn reason(&self) -> &'static str {
         match self {

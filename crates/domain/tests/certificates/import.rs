@@ -13,7 +13,7 @@ use vouchsafe_domain::vault::certificate::{
 use crate::pending::{Elsewhere, profile, signed};
 use crate::support::{House, itself, labelled, object, unknown};
 
-fn bundle(spec: KeySpec) -> Bundle {
+pub fn bundle(spec: KeySpec) -> Bundle {
     let authority = Elsewhere::new();
     let key = PrivateKey::generate(spec);
     let leaf = authority.issue_for(&key.public().expect("a pair").spki_der());
@@ -29,7 +29,7 @@ fn pfx(bundle: &Bundle, password: &str) -> SecretString {
     text(&BASE64.encode(file.expose(Reason::Test)))
 }
 
-async fn import(
+pub async fn import(
     house: &House,
     name: &str,
     value: &SecretString,

@@ -23,7 +23,7 @@ use crate::error::Fault;
 use crate::ids::{ObjectName, ObjectVersion};
 use crate::limits;
 use crate::platform::{Context, Platform};
-use crate::ports::hsm::{Exportable, Hsm, KeyRef};
+use crate::ports::hsm::{Exportable, HeldKey, Hsm, KeyRef};
 use crate::ports::store::{Commit, Expect, Key, Kind, Partition};
 use crate::record::certificate as stored;
 use crate::record::{self, Decode, Encode, Undecodable};
@@ -225,8 +225,31 @@ impl Platform {
         let spec = KeySpec::P384;
         let in_token =
             vault.sku == Sku::Premium && self.holders.token.as_ref().is_some_and(|token| token.holds(spec));
-        let holder = self.holder_for(in_token, spec)?;
-        let held = holder.generate(spec, Exportable::Never).await?;
+        let held = self.holder_for(in_token, spec)?.generate(spec, Exportable::Never).await?;
+        match self.certified_authority(context, vault, issuer, (spec, in_token), &held).await {
+            Ok(authority) => Ok(Founded { authority, material: held.material }),
+            Err(error) => {
+                self.discard(spec, in_token, Some(held)).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Forgets an authority that was made and did not get into the store.
+    pub(super) async fn forget_founded(&self, founded: Option<Founded>) {
+        let Some(Founded { authority, material }) = founded else { return };
+        self.discard(authority.spec, authority.in_token, Some(HeldKey { public: None, material })).await;
+    }
+
+    async fn certified_authority(
+        &self,
+        context: &Context,
+        vault: &Vault,
+        issuer: &IssuerName,
+        (spec, in_token): (KeySpec, bool),
+        held: &HeldKey,
+    ) -> Result<CertificateAuthority, Error> {
+        let holder = self.holder(in_token)?;
         let public = held.public.as_ref().map(|public| public.spki_der());
         let public_key = public.ok_or_else(|| Fault::Broken("a key pair has no public half".to_owned()))?;
         let name = format!("CN={issuer} of {}, O=Vouchsafe", vault.name);
@@ -246,7 +269,7 @@ impl Platform {
         };
         let unsigned = pki::self_signed(&profile, ALGORITHM)?;
         let certificate = signing::sign(holder, &held.reference(spec), &unsigned).await?;
-        let mut authority = CertificateAuthority {
+        let authority = CertificateAuthority {
             id: AuthorityId(self.entropy.uuid()),
             issuer: issuer.clone(),
             spec,
@@ -258,8 +281,7 @@ impl Platform {
             list_next_update: context.now,
             list_stale: true,
         };
-        authority = signed_list(holder, &held.reference(spec), &authority, Vec::new(), context.now).await?;
-        Ok(Founded { authority, material: held.material })
+        signed_list(holder, &held.reference(spec), &authority, Vec::new(), context.now).await
     }
 
     /// Issues what an operation asks for, if the authority behind the issuer may.

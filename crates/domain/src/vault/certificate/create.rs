@@ -68,9 +68,25 @@ impl Platform {
         name: &ObjectName,
         wanted: &CertificateToCreate,
     ) -> Result<(ObjectName, PendingCertificate, Arc<Vault>), Error> {
+        let mut prepared = None;
+        let done = self.create_certificate_from(context, caller, vault, name, wanted, &mut prepared).await;
+        self.forget_prepared(prepared).await;
+        done
+    }
+
+    /// As [`Platform::create_certificate`]; `prepared` is left with what was made and did not get into the store. When the
+    /// store does not say whether it did, the key is let go without being destroyed, because it may be needed.
+    async fn create_certificate_from(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        vault: &VaultName,
+        name: &ObjectName,
+        wanted: &CertificateToCreate,
+        prepared: &mut Option<(CertificatePolicy, Prepared)>,
+    ) -> Result<(ObjectName, PendingCertificate, Arc<Vault>), Error> {
         let kind = ObjectKind::Certificate;
-        let mut prepared: Option<(CertificatePolicy, Prepared)> = None;
-        let result = until_done!(self, tenant, {
+        until_done!(self, tenant, {
             let admitted = self.admit::<CreateCertificate>(context, caller, vault, kind, Some(name)).await?;
             let entry = self.entry(context, &admitted.proof);
             let place = admitted.place(Certificates::FAMILY, name);
@@ -101,7 +117,7 @@ impl Platform {
                     Err(error) => return self.record_refusal(entry, error).await,
                 }
             }
-            let Some((_, ready)) = &prepared else {
+            let Some((_, ready)) = &*prepared else {
                 return Err(Fault::Broken("a key that was just made is gone".to_owned()).into());
             };
             let pending = PendingCertificate {
@@ -124,13 +140,13 @@ impl Platform {
             let commit = admitted.guard(intent.commit());
             let commit = self.begin(commit, &place, &name, standing, &pending, ready).await?;
             let done = (name, pending, admitted.vault);
-            (self.attempt(intent, commit, done, context).await?, admitted.tenant)
-        });
-        // Of a fault it is not known whether the store has the operation after all: then the key must stay.
-        if matches!(&result, Err(error) if !error.leaves_it_open()) {
-            self.forget_prepared(prepared).await;
-        }
-        result
+            let made = prepared.take();
+            let attempt = self.attempt(intent, commit, done, context).await?;
+            if let Attempt::Again = attempt {
+                *prepared = made;
+            }
+            (attempt, admitted.tenant)
+        })
     }
 
     /// Everything that stands under the name of a certificate, but its versions.

@@ -103,9 +103,27 @@ impl Platform {
         name: &ObjectName,
         wanted: &CertificateToImport,
     ) -> Result<ReadCertificate, Error> {
+        let mut taken = None;
+        let done = self.import_certificate_from(context, caller, vault, name, wanted, &mut taken).await;
+        if let Some(Taken { held, policy, .. }) = taken {
+            self.discard(policy.key.spec, policy.key.in_token, Some(held)).await;
+        }
+        done
+    }
+
+    /// As [`Platform::import_certificate`]; `taken` is left with what was taken over and did not get into the store. When
+    /// the store does not say whether it did, the key is let go without being destroyed, because it may be needed.
+    async fn import_certificate_from(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        vault: &VaultName,
+        name: &ObjectName,
+        wanted: &CertificateToImport,
+        taken: &mut Option<Taken>,
+    ) -> Result<ReadCertificate, Error> {
         let kind = ObjectKind::Certificate;
-        let mut taken: Option<Taken> = None;
-        let done: Result<_, Error> = until_done!(self, tenant, {
+        until_done!(self, tenant, {
             let admitted = self.admit::<ImportCertificate>(context, caller, vault, kind, Some(name)).await?;
             let entry = self.entry(context, &admitted.proof);
             let place = admitted.place(Certificates::FAMILY, name);
@@ -115,7 +133,7 @@ impl Platform {
                 self.name_is_ours(&place, name).await?;
                 labels_and_validity(&wanted.attributes.tags, None, None).map_err(Error::BadParameter)?;
                 if taken.is_none() {
-                    taken = Some(self.take_over(context, &admitted.vault, wanted).await?);
+                    *taken = Some(self.take_over(context, &admitted.vault, wanted).await?);
                 }
                 Ok(standing)
             };
@@ -123,7 +141,7 @@ impl Platform {
                 Ok(standing) => standing,
                 Err(error) => return self.record_refusal(entry, error).await,
             };
-            let Some(ready) = &taken else {
+            let Some(ready) = &*taken else {
                 return Err(Fault::Broken("a key that was just taken over is gone".to_owned()).into());
             };
             let trio = new_version(ready, wanted, ObjectVersion(self.entropy.uuid()))
@@ -157,15 +175,13 @@ impl Platform {
                 assignment: admitted.proof.assignment(),
                 vault: Arc::clone(&admitted.vault),
             };
-            (self.attempt(intent, commit, read, context).await?, admitted.tenant)
-        });
-        if let (Err(error), Some(taken)) = (&done, taken)
-            && !error.leaves_it_open()
-        {
-            // Of a fault it is not known whether the store has the version after all.
-            self.discard(taken.policy.key.spec, taken.policy.key.in_token, Some(taken.held)).await;
-        }
-        done
+            let made = taken.take();
+            let attempt = self.attempt(intent, commit, read, context).await?;
+            if let Attempt::Again = attempt {
+                *taken = made;
+            }
+            (attempt, admitted.tenant)
+        })
     }
 
     /// Opens the file, decides the policy, and gives the key to its holder.

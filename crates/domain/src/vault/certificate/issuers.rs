@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::authority::AuthorityRules;
+use super::authority::{AuthorityRules, Founded};
 use super::issuer::{Contacts, Issuer, IssuerName, IssuerPatch, Provider, StoredIssuer};
 use crate::access::action::{
     Action, DeleteCertificateIssuer, ReadCertificateIssuer, WriteCertificateContacts, WriteCertificateIssuer,
@@ -62,6 +62,29 @@ impl Platform {
         wanted: &IssuerPatch,
         must_exist: bool,
     ) -> Result<(Issuer, Arc<Vault>), Error> {
+        let mut founded = None;
+        let done =
+            self.write_issuer_from(context, caller, vault, name, wanted, must_exist, &mut founded).await;
+        self.forget_founded(founded).await;
+        done
+    }
+
+    /// Writes an issuer; `founded` is left with an authority that was made and did not get into the store. When the store
+    /// does not say whether it did, its key is let go without being destroyed, because it may be needed.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the caller, the place and the wanted state are all needed"
+    )]
+    async fn write_issuer_from(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        vault: &VaultName,
+        name: &IssuerName,
+        wanted: &IssuerPatch,
+        must_exist: bool,
+        founded: &mut Option<Founded>,
+    ) -> Result<(Issuer, Arc<Vault>), Error> {
         until_done!(self, tenant, {
             let admitted = self.admit_to_issuers::<WriteCertificateIssuer>(context, caller, vault).await?;
             let entry = self.entry(context, &admitted.proof);
@@ -73,24 +96,28 @@ impl Platform {
                 Ok(stored) => stored,
                 Err(error) => return self.record_refusal(entry, error).await,
             };
-            let founded =
-                if stored.issuer.provider == Provider::Vouchsafe && stored.issuer.authority.is_none() {
-                    match self.found_authority(context, &admitted.vault, name).await {
-                        Ok(founded) => Some(founded),
-                        Err(error) => return self.record_refusal(entry, error).await,
-                    }
-                } else {
-                    None
-                };
+            let founds = stored.issuer.provider == Provider::Vouchsafe && stored.issuer.authority.is_none();
+            // A key in a token stays there: an attempt after a conflict takes the same authority.
+            if founds && founded.is_none() {
+                match self.found_authority(context, &admitted.vault, name).await {
+                    Ok(made) => *founded = Some(made),
+                    Err(error) => return self.record_refusal(entry, error).await,
+                }
+            }
             let intent = self.trail.announce(entry).await?;
             let mut commit = admitted.guard(intent.commit());
-            if let Some(founded) = founded {
-                stored.issuer.authority = Some(founded.authority.id);
-                commit = founded.put(commit, admitted.partition());
+            let made = if founds { founded.take() } else { None };
+            if let Some(made) = &made {
+                stored.issuer.authority = Some(made.authority.id);
+                commit = made.put(commit, admitted.partition());
             }
             let commit = commit.put(place, expect(before.as_ref()), sealed(&stored));
             let done = (stored.issuer, admitted.vault);
-            (self.attempt(intent, commit, done, context).await?, admitted.tenant)
+            let attempt = self.attempt(intent, commit, done, context).await?;
+            if made.is_some() && matches!(attempt, Attempt::Again) {
+                *founded = made;
+            }
+            (attempt, admitted.tenant)
         })
     }
 

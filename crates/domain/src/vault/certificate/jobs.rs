@@ -253,8 +253,18 @@ impl Platform {
         };
         let scope = here.scope().object("certificates", &head.name);
         let entry = own_entry(context, CreateCertificate::ACTION.as_str(), scope.canonical());
-        let intent = self.trail.announce(entry).await?;
-        let commit = self.begin(intent.commit(), place, &head.name, standing, &pending, &ready).await?;
+        let begun = async {
+            let intent = self.trail.announce(entry).await?;
+            let commit = self.begin(intent.commit(), place, &head.name, standing, &pending, &ready).await?;
+            Ok((intent, commit))
+        };
+        let (intent, commit) = match begun.await {
+            Ok(begun) => begun,
+            Err(error) => {
+                self.forget_prepared(Some((policy, ready))).await;
+                return Err(error);
+            }
+        };
         match self.attempt(intent, commit, (), context).await? {
             Attempt::Done(()) => Ok(true),
             Attempt::Again => {
