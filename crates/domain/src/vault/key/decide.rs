@@ -150,21 +150,14 @@ pub(super) fn usable(version: &KeyVersion, operation: KeyOperation, now: Timesta
     Ok(())
 }
 
-/// Whether a version may be released at all now. What it may be used for is no matter: who has it decides that.
-pub(super) fn released(version: &KeyVersion, now: Timestamp) -> Result<(), Error> {
-    let refuse = |why| Err(Error::KeyUnusable(why, "release"));
-    let attributes = &version.attributes;
-    if !attributes.exportable {
+/// Whether a version may be released at all. What it may be used for is no matter: who has it decides that. Nor are `nbf`
+/// and `exp`: Key Vault documents a release among what works outside of them, as [`usable`] says of others.
+pub(super) fn released(version: &KeyVersion) -> Result<(), Error> {
+    if !version.attributes.exportable {
         return Err(NotReleased::Exportable.into());
     }
-    if attributes.disabled {
-        return refuse(KeyUnusable::Disabled);
-    }
-    if attributes.not_before.is_some_and(|not_before| now < not_before) {
-        return refuse(KeyUnusable::NotYetValid);
-    }
-    if attributes.expires.is_some_and(|expires| now >= expires) {
-        return refuse(KeyUnusable::Expired);
+    if version.attributes.disabled {
+        return Err(Error::KeyUnusable(KeyUnusable::Disabled, "release"));
     }
     Ok(())
 }
@@ -200,4 +193,51 @@ pub(super) fn encryption(
 
 fn unfit(algorithm: &str) -> Error {
     Error::BadParameter(format!("the algorithm `{algorithm}` does not fit the key or the operation"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ObjectVersion;
+
+    #[test]
+    fn what_looks_back_works_outside_of_the_validity_and_a_disabled_key_does_nothing() {
+        let now = Timestamp::from_seconds(1_800_000_000);
+        let (early, late) = (Timestamp::from_seconds(1), Timestamp::from_seconds(2_000_000_000));
+        let operations = KeyOperation::usual(KeySpec::Rsa2048);
+        let version = |disabled, not_before, expires| KeyVersion {
+            version: ObjectVersion(uuid::Uuid::nil()),
+            spec: KeySpec::Rsa2048,
+            in_token: false,
+            operations: operations.clone(),
+            public: None,
+            attributes: KeyAttributes {
+                disabled,
+                not_before,
+                expires,
+                exportable: true,
+                ..KeyAttributes::default()
+            },
+            release_policy: None,
+            managed: false,
+            created: early,
+            updated: early,
+        };
+        for (key, enabled, valid) in [
+            (version(false, Some(early), Some(late)), true, true),
+            (version(false, Some(late), None), true, false),
+            (version(false, None, Some(early)), true, false),
+            (version(true, None, None), false, true),
+        ] {
+            for operation in &operations {
+                let looks_back = ["decrypt", "unwrapKey", "verify"].contains(&operation.as_str());
+                let expected = enabled && (valid || looks_back);
+                assert_eq!(usable(&key, *operation, now).is_ok(), expected, "{operation:?} {key:?}");
+            }
+            assert_eq!(released(&key).is_ok(), enabled, "release {key:?}");
+            let mut kept = key;
+            kept.attributes.exportable = false;
+            assert!(released(&kept).is_err());
+        }
+    }
 }
