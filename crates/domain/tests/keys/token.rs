@@ -393,3 +393,19 @@ async fn a_key_that_unwraps_others_is_made_in_the_token_and_stays_what_it_is() {
         assert_eq!(done.is_ok(), good, "{name} {operations:?}");
     }
 }
+
+#[tokio::test]
+async fn random_bytes_are_the_tokens_where_its_keys_may_be_and_software_s_elsewhere() {
+    let (app, token) = with_token(45).await;
+    app.opened.put_vault(app.memory.home, "plain", &VaultToPut::default()).await;
+    let random = async |vault: &str| {
+        let (context, vault) = (app.opened.context(), vault_name(vault));
+        let made = app.platform().random_bytes(&context, &app.caller, &vault, 32).await;
+        made.map(|made| made.bytes.matches(&[4; 32]))
+    };
+    assert!(random("app").await.expect("bytes"));
+    assert!(!random("plain").await.expect("bytes"));
+    token.away.store(true, Ordering::SeqCst);
+    assert!(matches!(random("app").await, Err(Error::Fault(fault)) if fault.is_unavailable()));
+    assert!(!random("plain").await.expect("bytes"));
+}

@@ -199,8 +199,8 @@ impl Platform {
         self.used(usable, unwrapped).await
     }
 
-    /// Random bytes from the token, or from software where there is none. It asks for the right to read keys: Azure has
-    /// no action for it in vaults.
+    /// Random bytes: in a vault that can have keys in the token from there, if there is one, else from software, so that a
+    /// vault without such keys needs no token. It asks for the right to read keys: Azure has no action for it in vaults.
     pub async fn random_bytes(
         &self,
         context: &Context,
@@ -215,7 +215,8 @@ impl Platform {
                 let problem = format!("count must be between 1 and {}", limits::RANDOM_BYTES_MAX);
                 return Err(Error::BadParameter(problem));
             }
-            let holder = self.holder(self.holders.token.is_some())?;
+            let in_token = self.holders.token.is_some() && decide::protection(&admitted.vault, true).is_ok();
+            let holder = self.holder(in_token)?;
             Ok(holder.random(count).await?)
         };
         match made.await {
