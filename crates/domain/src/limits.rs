@@ -16,7 +16,7 @@ pub const TAG_VALUE_CHARS_MAX: usize = 256;
 pub const PAGE_ITEMS_MAX: usize = 25;
 /// Versions that one backup can carry; Key Vault documents 500.
 pub const BACKUP_VERSIONS_MAX: usize = 500;
-/// A backup blob as it comes back to `restore`.
+/// A backup blob, when it is made and as it comes back to `restore`.
 pub const BACKUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The release policy of an exportable key.
 pub const RELEASE_POLICY_BYTES_MAX: usize = 10 * 1024;

@@ -12,14 +12,14 @@ use vouchsafe_domain::ports::Clock;
 use vouchsafe_domain::resource::VaultToPut;
 use vouchsafe_domain::time::Timestamp;
 use vouchsafe_domain::vault::{
-    Error, KeyAttributes, KeyOperation, KeyToCreate, KeyUnusable, KeyUpdate, KeyVersion, RotationPolicyToSet,
-    Span,
+    Error, KeyAttributes, KeyOperation, KeyToCreate, KeyUnusable, KeyUpdate, KeyVersion, ReleasePolicy,
+    RotationPolicyToSet, Span,
 };
 use vouchsafe_testkit::faulty_store::CommitFault;
 use vouchsafe_testkit::model::keys::{Key, Refusal, Vault, Version, usable};
 use vouchsafe_testkit::world::{InMemory, Opened, SeededEntropy};
 
-use super::{object, to_create, vault_name};
+use super::{App, object, to_create, vault_name};
 
 const STEPS: usize = 6_000;
 const DAY: u64 = 86_400;
@@ -387,4 +387,43 @@ async fn random_lives_of_keys_agree_with_the_model() {
     ] {
         assert!(life.counts.get(needed).is_some_and(|count| *count > 5), "hardly any `{needed}`");
     }
+}
+
+#[tokio::test]
+async fn a_backup_that_could_not_be_restored_is_refused_when_it_is_made() {
+    use vouchsafe_domain::limits::{BACKUP_BYTES_MAX, TAG_NAME_CHARS_MAX, TAG_VALUE_CHARS_MAX, TAGS_MAX};
+    let app = App::new(47).await;
+    let wide = |number: usize, chars: usize| format!("{number:0>2}{}", "\u{1f511}".repeat(chars - 2));
+    let tags =
+        (0..TAGS_MAX).map(|number| (wide(number, TAG_NAME_CHARS_MAX), wide(number, TAG_VALUE_CHARS_MAX)));
+    let claims: Vec<_> = (0..7)
+        .map(|number| serde_json::json!({"claim": format!("c{number}"), "equals": "x".repeat(1_000)}))
+        .collect();
+    let policy = serde_json::json!({
+        "version": "1.0.0",
+        "anyOf": [{"authority": "https://attest.example.test", "allOf": claims}],
+    });
+    let wanted = KeyToCreate {
+        attributes: KeyAttributes { exportable: true, tags: tags.collect(), ..KeyAttributes::default() },
+        release_policy: Some(ReleasePolicy {
+            content_type: None,
+            data: policy.to_string().into_bytes(),
+            immutable: false,
+        }),
+        ..to_create(KeySpec::P256)
+    };
+    let (context, vault, name) = (app.opened.context(), &app.vault.name, object("wide"));
+    let mut made = 0;
+    let refused = loop {
+        for _ in 0..60 {
+            app.create("wide", &wanted).await.expect("a version");
+        }
+        made += 60;
+        match app.platform().backup_key(&context, &app.caller, vault, &name).await {
+            Ok(backup) => assert!(backup.blob.len() <= BACKUP_BYTES_MAX, "{made} versions"),
+            Err(error) => break error,
+        }
+    };
+    assert!(made > 60 && made <= 480, "it is the bytes and not the count: {made}");
+    assert!(matches!(&refused, Error::BadParameter(problem) if problem.contains("bytes")), "{refused:?}");
 }

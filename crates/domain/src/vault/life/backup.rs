@@ -86,6 +86,16 @@ impl Platform {
                 let plaintext = encode(collected);
                 let binding = binding(kind, &admitted.tenant, &admitted.vault);
                 let blob = envelope::seal(&self.backup_key, &binding, plaintext.expose(Reason::Cipher));
+                // What nobody could restore is no backup.
+                if blob.len() > limits::BACKUP_BYTES_MAX {
+                    let problem = format!(
+                        "{kind} {name} with all its versions is too long to be backed up: the backup would have {} bytes, and \
+                         one that can be restored has {} at most",
+                        blob.len(),
+                        limits::BACKUP_BYTES_MAX
+                    );
+                    return self.record_refusal(entry, Error::BadParameter(problem)).await;
+                }
                 let recorded = self.trail.record(entry.outcome(Outcome::Done, None)).await?;
                 Ok(SealedBackup { blob, _recorded: recorded })
             }
