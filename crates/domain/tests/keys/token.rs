@@ -409,3 +409,38 @@ async fn random_bytes_are_the_tokens_where_its_keys_may_be_and_software_s_elsewh
     assert!(matches!(random("app").await, Err(Error::Fault(fault)) if fault.is_unavailable()));
     assert!(!random("plain").await.expect("bytes"));
 }
+
+#[tokio::test]
+async fn whoever_imports_a_wrapped_key_is_seen_to_use_the_key_that_unwraps_it() {
+    let (app, token) = with_token(46).await;
+    app.create("exchange", &exchange_key()).await.expect("a key");
+    let import = async |bytes: usize| {
+        let (context, vault, name) = (app.opened.context(), &app.vault.name, object("mine"));
+        let wrapped = wrapped("exchange", bytes);
+        app.memory.log.flush().await.expect("a log");
+        let start = app.memory.log.entries().len();
+        let done = app.platform().import_wrapped_key(&context, &app.caller, vault, &name, wrapped).await;
+        app.memory.log.flush().await.expect("a log");
+        let entries = app.memory.log.entries()[start..].to_vec();
+        let seen: Vec<_> = entries
+            .into_iter()
+            .filter(|(_, entry)| entry.action.ends_with("/import/action"))
+            .map(|(_, entry)| {
+                let name = entry.resource.rsplit('/').next().unwrap_or_default().to_owned();
+                (name, entry.phase, entry.outcome)
+            })
+            .collect();
+        (done.is_ok(), seen)
+    };
+    let entry = |name: &str, phase, outcome| (name.to_owned(), phase, outcome);
+    let used = entry("exchange", Phase::Event, Some(Outcome::Done));
+    let (announced, done) =
+        (entry("mine", Phase::Intent, None), entry("mine", Phase::Outcome, Some(Outcome::Done)));
+    assert_eq!(import(256 + 40).await, (true, vec![announced.clone(), used.clone(), done.clone()]));
+    // It is used once, however often the commit is tried.
+    app.opened.store.fail_commit(0, CommitFault::Conflict);
+    let lost = entry("mine", Phase::Outcome, Some(Outcome::Lost));
+    let twice = vec![announced.clone(), used.clone(), lost, announced, done];
+    assert_eq!(import(256 + 40).await, (true, twice));
+    assert_eq!(token.count(), 3);
+}

@@ -10,7 +10,8 @@ use super::holder::copy;
 use super::{KeyAttributes, KeyHead, KeyOperation, KeyVersion, Keys, ReleasePolicy, decide};
 use crate::access::action::{Action, CreateKey, ImportKey};
 use crate::access::caller::Caller;
-use crate::audit::{Intent, Outcome};
+use crate::audit::{Entry, Intent, Outcome};
+use crate::error::Fault;
 use crate::ids::{ObjectName, ObjectVersion, VaultName};
 use crate::platform::{Context, Platform};
 use crate::ports::hsm::{ByokBlob, Exportable, HeldKey, KeyRef, WrappedKind};
@@ -110,8 +111,8 @@ enum Origin {
     Holder,
     /// It is in the clear.
     Plain(Box<PrivateKey>),
-    /// Only a key of the token can unwrap it.
-    Wrapped { exchange: KeySpec, material: SecretBytes, blob: ByokBlob },
+    /// Only a key of the token can unwrap it; `entry` says who used that key for it.
+    Wrapped { exchange: KeySpec, material: SecretBytes, blob: ByokBlob, entry: Box<Entry> },
 }
 
 impl Source {
@@ -176,7 +177,7 @@ impl Platform {
     ///
     /// The key that unwraps it stands in the same vault and token, and may do nothing else. Its private half works for
     /// the caller here, so that the right to import is asked for on it, too: whoever may import under one name only does
-    /// not get to use what others wrapped.
+    /// not get to use what others wrapped. Each use of it has an entry of its own in the audit log.
     pub async fn import_wrapped_key(
         &self,
         context: &Context,
@@ -206,7 +207,8 @@ impl Platform {
             Ok(found) => found,
             Err(error) => return self.record_refusal(self.entry(context, &admitted.proof), error).await,
         };
-        let source = Source::brought(Origin::Wrapped { exchange, material, blob });
+        let entry = Box::new(self.entry(context, &admitted.proof));
+        let source = Source::brought(Origin::Wrapped { exchange, material, blob, entry });
         let wanted = KeyToCreate { spec, in_token: true, operations, attributes, release_policy };
         self.add_key::<ImportKey>(context, caller, vault, name, "import", &wanted, source).await
     }
@@ -360,9 +362,18 @@ impl Platform {
         Ok(match std::mem::replace(&mut source.origin, Origin::Holder) {
             Origin::Holder => holder.generate(wanted.spec, exportable).await?,
             Origin::Plain(key) => holder.import(*key, exportable).await?,
-            Origin::Wrapped { exchange, material, blob } => {
+            Origin::Wrapped { exchange, material, blob, entry } => {
                 let exchange = KeyRef { spec: exchange, material: &material };
-                holder.import_wrapped(&exchange, &blob, wanted.spec, exportable).await?
+                match holder.import_wrapped(&exchange, &blob, wanted.spec, exportable).await {
+                    Ok(held) => {
+                        // INVARIANT: that the exchange key was used is in the log before anything comes of it.
+                        source.made = Some(held);
+                        self.trail.record(entry.outcome(Outcome::Done, None)).await?;
+                        let made = source.made.take();
+                        made.ok_or_else(|| Fault::Broken("a key that was just unwrapped is gone".to_owned()))?
+                    }
+                    Err(error) => return self.record_refusal(*entry, error.into()).await,
+                }
             }
         })
     }
