@@ -1,12 +1,20 @@
-//! What is purged is gone from the token, also when somebody purges or restores the same key in that moment.
+//! What is purged is gone from the token, also when somebody purges or restores the same key in that moment. What jobs
+//! need a token for waits until it is well.
 
-use vouchsafe_crypto::keys::SignatureAlgorithm;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use vouchsafe_crypto::keys::{KeySpec, SignatureAlgorithm};
 use vouchsafe_domain::ids::VaultName;
+use vouchsafe_domain::ports::Log;
 use vouchsafe_domain::resource::{Sku, VaultToPut};
 use vouchsafe_domain::vault::Error;
 
+use super::rotation::rotate_after;
 use super::token::{in_token, with_token};
-use super::{App, object, vault_name};
+use super::{App, object, to_create, vault_name};
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 impl App {
     /// The key `held` in the token, and its backup; and another vault that may have it, too.
@@ -90,4 +98,45 @@ async fn a_purge_looks_for_other_copies_once_and_not_once_for_each_version() {
     let reads = app.opened.store.reads() - before;
     assert!(reads < 10 * VERSIONS, "{reads} reads");
     assert_eq!((token.count(), token.destroyed()), (0, VERSIONS));
+}
+
+#[tokio::test]
+async fn what_needs_a_token_that_is_away_waits_without_a_word_in_the_log() {
+    let (app, token) = with_token(44).await;
+    for (held, soft) in [("held", "soft"), ("gone", "soft-gone")] {
+        app.create(held, &in_token()).await.expect("a key");
+        app.create(soft, &to_create(KeySpec::P256)).await.expect("a key");
+    }
+    app.create("held-2", &in_token()).await.expect("a key");
+    for name in ["held", "held-2", "soft"] {
+        app.set_policy(name, &rotate_after("P30D")).await.expect("a policy");
+    }
+    for name in ["gone", "soft-gone"] {
+        app.delete_in(&app.vault.name, name).await;
+    }
+    app.opened.clock.forward(DAY * 100);
+    for (broken, done) in [(&token.away, (1, 1)), (&token.locked, (0, 0))] {
+        broken.store(true, Ordering::SeqCst);
+        app.memory.log.flush().await.expect("a log");
+        let (start, asked) = (app.memory.log.entries().len(), token.asked());
+        let rotated = app.tick().await;
+        assert_eq!(token.asked() - asked, 1, "once a tick, however many keys wait");
+        let purged = app.platform().purge_due_keys(&app.opened.context()).await.expect("a tick");
+        assert_eq!(token.asked() - asked, 2);
+        // What is in software does not wait.
+        assert_eq!((rotated, purged), done);
+        app.memory.log.flush().await.expect("a log");
+        let entries = app.memory.log.entries();
+        let soft = |resource: &str| resource.ends_with("/keys/soft") || resource.ends_with("/keys/soft-gone");
+        let told = entries[start..].iter().filter(|(_, entry)| !soft(&entry.resource));
+        assert_eq!(told.count(), 0);
+        broken.store(false, Ordering::SeqCst);
+    }
+    assert_eq!((app.tick().await, app.tick().await), (2, 0));
+    assert_eq!(app.platform().purge_due_keys(&app.opened.context()).await.expect("a tick"), 1);
+    // Nobody is asked when nothing needs the token.
+    let asked = token.asked();
+    app.tick().await;
+    assert_eq!(token.asked(), asked);
+    assert_eq!(token.count(), 4);
 }

@@ -27,12 +27,12 @@ fn policy(actions: &[(LifetimeTrigger, RotationAction)], expiry: Option<&str>) -
     RotationPolicyToSet { actions: actions.collect(), expiry: expiry.map(span) }
 }
 
-fn rotate_after(raw: &str) -> RotationPolicyToSet {
+pub fn rotate_after(raw: &str) -> RotationPolicyToSet {
     policy(&[(LifetimeTrigger::AfterCreate(span(raw)), RotationAction::Rotate)], Some("P1Y"))
 }
 
 impl App {
-    async fn set_policy(&self, name: &str, wanted: &RotationPolicyToSet) -> Result<(), Error> {
+    pub async fn set_policy(&self, name: &str, wanted: &RotationPolicyToSet) -> Result<(), Error> {
         let (context, vault) = (self.opened.context(), &self.vault.name);
         let set =
             self.platform().set_rotation_policy(&context, &self.caller, vault, &object(name), wanted).await;
@@ -51,7 +51,7 @@ impl App {
         page.expect("a page").1.items.iter().map(|version| version.version).collect()
     }
 
-    async fn tick(&self) -> usize {
+    pub async fn tick(&self) -> usize {
         self.platform().rotate_due_keys(&self.opened.context()).await.expect("a tick")
     }
 }

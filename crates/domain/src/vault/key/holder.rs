@@ -27,6 +27,26 @@ impl From<HsmError> for Error {
     }
 }
 
+/// What a run of a job knows of the token: whether it is well, asked at most once and only if that matters, and how many
+/// keys wait because it is not.
+///
+/// A job comes by every minute. What it announced each time, and could not do, would fill the audit log.
+#[derive(Default)]
+pub(in crate::vault) struct TokenInRun {
+    asked: Option<Result<(), Error>>,
+    waiting: usize,
+}
+
+impl TokenInRun {
+    /// Says once what was left for the next run, and why.
+    pub(in crate::vault) fn report(self, what: &str) {
+        if let Some(Err(error)) = self.asked {
+            let waiting = self.waiting;
+            tracing::warn!(waiting, %error, "the token is not well: {what} of keys in it waits");
+        }
+    }
+}
+
 /// A copy of what a holder wants back, for a second attempt or another record.
 pub(super) fn copy(material: &SecretBytes) -> SecretBytes {
     SecretBytes::new(material.expose(Reason::Record).to_vec())
@@ -70,6 +90,19 @@ impl Platform {
         if let Err(error) = destroyed {
             tracing::warn!(%error, "a key that nothing refers to is left in the token");
         }
+    }
+
+    /// Whether a job leaves a key in the token for a later run, because the token is not well.
+    pub(in crate::vault) async fn token_must_wait(&self, run: &mut TokenInRun) -> bool {
+        if run.asked.is_none() {
+            run.asked = Some(match self.holder(true) {
+                Ok(token) => token.healthy().await.map_err(Error::from),
+                Err(error) => Err(error),
+            });
+        }
+        let waits = matches!(run.asked, Some(Err(_)));
+        run.waiting += usize::from(waits);
+        waits
     }
 
     /// What kind of key a version record refers to, if a token holds it.

@@ -35,6 +35,7 @@ use crate::time::Timestamp;
 pub use attest::{AttestedKey, KeyHalf, KeyOnAttestation};
 pub use change::{KeyToCreate, KeyToImport, KeyUpdate, WrappedKey};
 pub(in crate::vault) use decide::protection;
+pub(in crate::vault) use holder::TokenInRun;
 pub use operate::{Plaintext, RandomBytes, UsedKey};
 pub use policy::{
     LifetimeAction, LifetimeTrigger, RotationAction, RotationPolicy, RotationPolicyToSet, Span,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use vouchsafe_crypto::Reason;
 
 use super::change::{Addition, Source, Wanted, unchanged};
+use super::holder::TokenInRun;
 use super::policy::{RotationAction, RotationPolicy, RotationPolicyToSet};
 use super::{KeyAttributes, KeyHead, KeyVersion, Keys, decide};
 use crate::access::action::{Action, ReadRotationPolicy, RotateKey, WriteRotationPolicy};
@@ -173,8 +174,15 @@ impl Platform {
     ///
     /// Each step is one commit, after which it is not due any more: a tick that is cut off goes on with the next. What
     /// fails for one key - its token does not answer - does not stop the others and is tried again by the next tick.
-    /// Returns how many rotations and notices were done.
+    /// What needs a token that is not well waits, unannounced. Returns how many rotations and notices were done.
     pub async fn rotate_due_keys(&self, context: &Context) -> Result<usize, Error> {
+        let mut token = TokenInRun::default();
+        let done = self.follow_policies(context, &mut token).await;
+        token.report("rotation");
+        done
+    }
+
+    async fn follow_policies(&self, context: &Context, token: &mut TokenInRun) -> Result<usize, Error> {
         let vaults: Vec<(Arc<TenantSnapshot>, Arc<Vault>)> = self.world().vaults().collect();
         let mut done = 0;
         for (tenant, vault) in vaults {
@@ -189,7 +197,7 @@ impl Platform {
                     let name = record.key.name.first().map(|name| ObjectName::parse(name));
                     let Some(Ok(name)) = name else { continue };
                     let policy = Found { noun, revision: record.revision };
-                    match self.follow(context, &tenant, &vault, &name, policy).await {
+                    match self.follow(context, &tenant, &vault, &name, policy, token).await {
                         Ok(steps) => done += steps,
                         Err(error) => {
                             tracing::warn!(%error, vault = %vault.name, %name, "a key could not be rotated");
@@ -216,6 +224,7 @@ impl Platform {
         vault: &Vault,
         name: &ObjectName,
         policy: Found<RotationPolicy>,
+        token: &mut TokenInRun,
     ) -> Result<usize, Error> {
         let place = Place::new(tenant.tenant().id, vault.id, Keys::FAMILY, name);
         let Some(live) = self.load_head::<KeyVersion>(&place).await? else { return Ok(0) };
@@ -234,6 +243,9 @@ impl Platform {
             Entry::new(context.request, subject, action, scope.canonical(), context.now)
         };
         if is_due(RotationAction::Rotate) {
+            if current.in_token && self.token_must_wait(token).await {
+                return Ok(0);
+            }
             let wanted = self.successor(current, Some(&policy.noun), context.now);
             let (spec, in_token) = (wanted.spec, wanted.in_token);
             let intent = self.trail.announce(entry(RotateKey::ACTION.as_str())).await?;

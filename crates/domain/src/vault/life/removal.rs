@@ -19,6 +19,7 @@ use crate::resource::scope::Scope;
 use crate::vault::certificate::PENDING_KEY;
 use crate::vault::decide;
 use crate::vault::error::Error;
+use crate::vault::key::TokenInRun;
 use crate::vault::load::{Attempt, Found, sealed, until_done};
 use crate::vault::object::{Collection, Deleted, Family, Head, ObjectKind, Place, Version};
 use crate::world::TenantSnapshot;
@@ -141,15 +142,28 @@ impl Platform {
                 context,
                 || entry.clone(),
                 |commit| commit.guard(guard.0.clone(), guard.1),
+                None,
             );
             (destroyed.await?, admitted.tenant)
         })
     }
 
-    /// Destroys soft-deleted objects whose time has come, a bounded number at a time. One `tick` of a job.
+    /// Destroys soft-deleted objects whose time has come, a bounded number at a time. One `tick` of a job. What needs a
+    /// token that is not well waits, unannounced.
     pub(in crate::vault) async fn purge_due_objects<C: Collection>(
         &self,
         context: &Context,
+    ) -> Result<usize, Error> {
+        let mut token = TokenInRun::default();
+        let purged = self.purge_due::<C>(context, &mut token).await;
+        token.report("the purge");
+        purged
+    }
+
+    async fn purge_due<C: Collection>(
+        &self,
+        context: &Context,
+        token: &mut TokenInRun,
     ) -> Result<usize, Error> {
         let vaults: Vec<(Arc<TenantSnapshot>, Arc<Vault>)> = self.world().vaults().collect();
         let (mut purged, mut failed) = (0, None);
@@ -181,9 +195,19 @@ impl Platform {
                         let action = C::Purge::ACTION.as_str();
                         Entry::new(context.request, subject, action, scope.canonical(), context.now)
                     };
-                    let destroyed =
-                        self.destroy(&place, C::COMPANIONS, record.revision, context, entry, |commit| commit);
-                    match destroyed.await {
+                    let seen = record.revision;
+                    let destroyed = self
+                        .destroy(
+                            &place,
+                            C::COMPANIONS,
+                            seen,
+                            context,
+                            entry,
+                            |commit| commit,
+                            Some(&mut *token),
+                        )
+                        .await;
+                    match destroyed {
                         Ok(Attempt::Done(())) => purged += 1,
                         Ok(Attempt::Again) => {}
                         // What fails for one - its token does not answer - does not stop the others.
@@ -221,7 +245,11 @@ impl Platform {
 
     /// Deletes every record of a soft-deleted object and of its companions: in one commit when it fits, else marked
     /// first, so that a crash between two commits leaves something that can only be purged further, never recovered
-    /// in part.
+    /// in part. A job says what it knows of the token.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what is destroyed, for whom and under which guard are all needed"
+    )]
     async fn destroy(
         &self,
         place: &Place,
@@ -230,6 +258,7 @@ impl Platform {
         context: &Context,
         entry: impl Fn() -> Entry,
         guard: impl Fn(Commit) -> Commit,
+        mut token: Option<&mut TokenInRun>,
     ) -> Result<Attempt<()>, Error> {
         let Some(deleted) = self.load::<record::Object>(&place.deleted()).await? else {
             return Ok(Attempt::Again);
@@ -241,6 +270,12 @@ impl Platform {
         fallen.extend(self.companions(place, companions, Place::deleted).await?);
         loop {
             let batch = self.next_to_destroy(&fallen).await?;
+            if !batch.in_token.is_empty()
+                && let Some(token) = &mut token
+                && self.token_must_wait(token).await
+            {
+                return Ok(Attempt::Again);
+            }
             let marked = fallen.iter().all(|(_, found)| found.noun.purging);
             let mark = (!batch.is_last || !batch.in_token.is_empty()) && !marked;
             // INVARIANT: until the commit nobody comes to refer to a key that is destroyed, and nobody overlooks who does.
