@@ -47,7 +47,7 @@ impl Settings {
 pub struct KeyHolders {
     /// Software: its keys are sealed by the store.
     pub software: Arc<dyn Hsm>,
-    /// A token, where there is one: its keys never leave it.
+    /// A token, where there is one: its keys never leave it, but wrapped for a release.
     pub token: Option<Arc<dyn Hsm>>,
 }
 

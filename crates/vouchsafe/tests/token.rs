@@ -174,6 +174,7 @@ async fn a_module_that_hangs_in_its_login_does_not_live_long_after_its_server() 
             None => tokio::time::sleep(Duration::from_millis(5)).await,
         }
     };
+    call.abort();
     server.kill();
     let deadline = Instant::now() + PATIENCE;
     while lives(module) {
@@ -181,7 +182,6 @@ async fn a_module_that_hangs_in_its_login_does_not_live_long_after_its_server() 
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     drop(held);
-    call.abort();
     // It was not ended in the middle of what it wrote: the token is whole.
     let server = installation.serve(&token.environment()).await;
     assert_eq!(Caller::new(&server).await.sign("hard").await, StatusCode::OK);

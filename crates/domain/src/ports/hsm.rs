@@ -1,8 +1,8 @@
 //! The key holder port: what has the private half of a key and works with it.
 //!
 //! Two kinds of adapter exist: software, whose keys are sealed by the barrier like any other record, and a PKCS#11
-//! token, whose keys never leave it. The rooms above know neither. What a holder wants remembered of a key is opaque
-//! to them ([`HeldKey::material`]) and is given back with every call ([`KeyRef`]).
+//! token, whose keys never leave it in the clear. The rooms above know neither. What a holder wants remembered of a key
+//! is opaque to them ([`HeldKey::material`]) and is given back with every call ([`KeyRef`]).
 
 use async_trait::async_trait;
 use vouchsafe_crypto::SecretBytes;

@@ -102,7 +102,7 @@ impl TokenKey {
         let (length, rest) = rest.split_first().ok_or_else(refused)?;
         let (made_of, material) = rest.split_at_checked(usize::from(*length)).ok_or_else(refused)?;
         if made_of != serial.as_bytes() {
-            return Err(HsmError::Refused("the backup refers to a key that never leaves another token"));
+            return Err(HsmError::Refused("the backup refers to a key in another token"));
         }
         Self::read(spec, material)
     }

@@ -25,7 +25,7 @@ pub use statement::{KeyStatement, StatedAttributes, StatedToken};
 
 use super::octets::Octets;
 
-/// The kinds of keys; those with `-HSM` never leave a token (RFC 7518 §6.1 has the others).
+/// The kinds of keys; those with `-HSM` are held by a token (RFC 7518 §6.1 has the others).
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum KeyType {
     /// Elliptic curve.
