@@ -182,7 +182,8 @@ impl Pebble {
 
     /// How many orders it was asked for.
     pub fn orders(&self) -> usize {
-        self.log().matches("POST /order-plz").count()
+        // Not the requests: Pebble refuses one good nonce in twenty, and a client then asks once more.
+        self.log().matches("Added order ").count()
     }
 
     /// The root that its certificates lead to, in PEM.

@@ -18,6 +18,9 @@ use vouchsafe_server::outside::{Acme, AcmeSettings, ChallengeAnswers, Egress, Eg
 
 use vouchsafe_testkit::world::SteeredClock;
 
+/// Makes an answer of what was heard at a port.
+type Act = Arc<dyn Fn(&str, u16) -> String + Send + Sync>;
+
 /// What a server on loopback does with everybody who comes.
 #[derive(Clone)]
 enum Manner {
@@ -28,7 +31,7 @@ enum Manner {
     /// Says nothing.
     Silent,
     /// Answers each request in turn with what belongs to its path.
-    Acts(Arc<dyn Fn(&str, u16) -> String + Send + Sync>),
+    Acts(Act),
 }
 
 /// A server with a certificate for `localhost` and `127.0.0.1`; what was asked of it is counted.
