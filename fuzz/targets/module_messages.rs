@@ -11,7 +11,10 @@ use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-use vouchsafe_crypto::keys::{Encrypted, EncryptionAlgorithm, KeySpec, SignatureAlgorithm};
+use vouchsafe_crypto::keys::{
+    Encrypted, EncryptionAlgorithm, KeySpec, PrivateKey, SignatureAlgorithm, TransportAlgorithm,
+};
+use vouchsafe_domain::ports::hsm::Exportable;
 use vouchsafe_hsm::pkcs11::connection::{Reply, Request};
 use vouchsafe_hsm::pkcs11::frame;
 use vouchsafe_hsm::pkcs11::material::{Check, TokenKey};
@@ -72,12 +75,13 @@ fn order(bytes: &[u8]) {
 fn answer(bytes: &[u8], request: &Request) {
     let Ok(Ok(reply)) = Answer::decode_performed(bytes, request) else { return };
     let fits = match (&reply, request) {
-        (Reply::Held(key, _), _) => request.made_spec().is_some_and(|spec| spec == key.spec),
+        (Reply::Held(key, _), _) => request.made() == Some((key.spec, key.exportable)),
         (Reply::Signature(_), Request::Sign(..))
         | (Reply::Encrypted(_), Request::Encrypt { .. })
         | (Reply::Secret(_), Request::Decrypt { .. } | Request::Random(_))
         | (Reply::Done, Request::Find(_) | Request::Destroy(_))
-        | (Reply::Attested(_), Request::Attest(_)) => true,
+        | (Reply::Attested(_), Request::Attest(_))
+        | (Reply::Wrapped(_), Request::WrapFor { .. }) => true,
         (Reply::Crossed { .. } | Reply::NeedsBridge, Request::Decrypt { .. }) => true,
         (Reply::Serial(_), Request::Identify) => true,
         _ => false,
@@ -91,11 +95,18 @@ fn answer(bytes: &[u8], request: &Request) {
 fn requests() -> &'static [Request] {
     static REQUESTS: OnceLock<Vec<Request>> = OnceLock::new();
     REQUESTS.get_or_init(|| {
-        let key = || TokenKey { spec: KeySpec::Oct256, id: [3; 16], check: Check::Value([5; 32]) };
-        let encrypted = Encrypted { value: vec![1; 16], iv: Some(vec![2; 12]), tag: Some(vec![3; 16]), aad: None };
+        let key = || TokenKey {
+            spec: KeySpec::Oct256,
+            id: [3; 16],
+            exportable: Exportable::OnRelease,
+            check: Check::Value([5; 32]),
+        };
+        let recipient = PrivateKey::generate(KeySpec::P256).public().expect("a public key");
+        let encrypted =
+            Encrypted { value: vec![1; 16], iv: Some(vec![2; 12]), tag: Some(vec![3; 16]), aad: None };
         vec![
-            Request::Generate(KeySpec::Oct256),
-            Request::Generate(KeySpec::P256),
+            Request::Generate(KeySpec::Oct256, Exportable::Never),
+            Request::Generate(KeySpec::P256, Exportable::OnRelease),
             Request::Sign(key(), SignatureAlgorithm::Es256, vec![0; 32]),
             Request::Encrypt {
                 key: key(),
@@ -110,6 +121,7 @@ fn requests() -> &'static [Request] {
             Request::Destroy(key()),
             Request::Random(16),
             Request::Identify,
+            Request::WrapFor { key: key(), recipient, algorithm: TransportAlgorithm::RsaAesKeyWrap256 },
         ]
     })
 }
