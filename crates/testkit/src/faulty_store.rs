@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -25,10 +25,19 @@ pub enum CommitFault {
     Conflict,
 }
 
+/// What happens to one read.
+enum ReadFault {
+    /// The caller hears that the store is unavailable.
+    Unavailable,
+    /// The caller gets what is there, and right after that somebody else's commit is applied.
+    Overtaken(Commit),
+}
+
 /// A store with a fault plan.
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
     plan: Mutex<BTreeMap<u64, CommitFault>>,
+    reads_plan: Mutex<BTreeMap<Key, ReadFault>>,
     commits: AtomicU64,
     reads: AtomicU64,
     reads_fail: AtomicBool,
@@ -39,7 +48,8 @@ impl FaultyStore {
     /// Behaves until it is told otherwise.
     pub fn new(inner: Arc<dyn Store>) -> Self {
         let (commits, reads, reads_fail, takes_turns) = Default::default();
-        Self { inner, plan: Mutex::default(), commits, reads, reads_fail, takes_turns }
+        let reads_plan = Mutex::default();
+        Self { inner, plan: Mutex::default(), reads_plan, commits, reads, reads_fail, takes_turns }
     }
 
     /// Lets the `ahead`-th commit from now on fail; zero is the next one.
@@ -56,6 +66,20 @@ impl FaultyStore {
     /// Lets others run before each access, as a store does that is not in memory.
     pub fn take_turns(&self, turns: bool) {
         self.takes_turns.store(turns, Ordering::SeqCst);
+    }
+
+    /// Makes the next read of one record fail.
+    pub fn fail_read(&self, key: Key) {
+        self.reads_plan().insert(key, ReadFault::Unavailable);
+    }
+
+    /// Lets somebody else's commit happen right after the next read of one record.
+    pub fn overtake(&self, key: Key, commit: Commit) {
+        self.reads_plan().insert(key, ReadFault::Overtaken(commit));
+    }
+
+    fn reads_plan(&self) -> MutexGuard<'_, BTreeMap<Key, ReadFault>> {
+        self.reads_plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many commits were tried.
@@ -94,7 +118,16 @@ impl Store for FaultyStore {
         self.turn().await;
         self.read_allowed()?;
         self.reads.fetch_add(1, Ordering::SeqCst);
-        self.inner.get(key).await
+        let fault = self.reads_plan().remove(key);
+        match fault {
+            None => self.inner.get(key).await,
+            Some(ReadFault::Unavailable) => Err(unavailable()),
+            Some(ReadFault::Overtaken(commit)) => {
+                let read = self.inner.get(key).await;
+                self.inner.commit(commit).await.expect("a plan that can be carried out");
+                read
+            }
+        }
     }
 
     async fn scan(&self, prefix: &Prefix, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
@@ -154,12 +187,28 @@ mod tests {
     use super::*;
     use crate::suites::store::{commit, value};
 
-    #[tokio::test]
-    async fn each_fault_happens_once_and_where_it_was_planned() {
+    async fn working() -> FaultyStore {
         let (engine, root) = (Memory::new(), Kek::generate());
         Barrier::initialise(engine.clone(), &root, [0; 16]).await.expect("an empty engine");
-        let inner = Arc::new(Barrier::open(engine, &root).await.expect("a store"));
-        let store = FaultyStore::new(inner);
+        FaultyStore::new(Arc::new(Barrier::open(engine, &root).await.expect("a store")))
+    }
+
+    #[tokio::test]
+    async fn one_read_fails_or_somebody_comes_right_after_it() {
+        let store = working().await;
+        let key = |name: &str| Key::new(Partition::Deployment, Kind::Tenant, name);
+        store.fail_read(key("a"));
+        assert!(store.get(&key("b")).await.is_ok());
+        assert!(store.get(&key("a")).await.is_err());
+        assert!(store.get(&key("a")).await.is_ok());
+        store.overtake(key("a"), commit().put(key("a"), Expect::Absent, value(b"x")));
+        assert!(store.get(&key("a")).await.expect("a read").is_none());
+        assert!(store.get(&key("a")).await.expect("a read").is_some());
+    }
+
+    #[tokio::test]
+    async fn each_fault_happens_once_and_where_it_was_planned() {
+        let store = working().await;
         let key = |name: &str| Key::new(Partition::Deployment, Kind::Tenant, name);
         let put = |name: &str| commit().put(key(name), Expect::Absent, value(b"x"));
         store.fail_commit(1, CommitFault::NotApplied);
