@@ -180,14 +180,22 @@ fn a_lifetime_action_is_due_after_a_share_of_the_life_or_days_before_its_end() {
         (Trigger::LifetimePercentage(99), 99),
         (Trigger::DaysBeforeExpiry(1), 99),
         (Trigger::DaysBeforeExpiry(30), 70),
+        (Trigger::DaysBeforeExpiry(81), 19),
         (Trigger::DaysBeforeExpiry(99), 1),
-        // An issuer gave less than was asked for: what is new is not due.
-        (Trigger::DaysBeforeExpiry(100), 50),
-        (Trigger::DaysBeforeExpiry(200), 50),
     ] {
-        assert_eq!(renew(trigger).due(begin, end), Timestamp::from_seconds(day * 86_400), "{trigger:?}");
+        assert_eq!(renew(trigger).due(begin, end, 3), Timestamp::from_seconds(day * 86_400), "{trigger:?}");
+    }
+    // Twelve months were asked for: days that begin in the first half were not counted for what was issued.
+    let two_thirds = Timestamp::from_seconds(200 * 86_400 / 3);
+    for (days, due) in [
+        (30, Timestamp::from_seconds(70 * 86_400)),
+        (50, Timestamp::from_seconds(50 * 86_400)),
+        (51, two_thirds),
+        (200, two_thirds),
+    ] {
+        assert_eq!(renew(Trigger::DaysBeforeExpiry(days)).due(begin, end, 12), due, "{days} days");
     }
     // Whoever is only told can be told at once.
     let told = action(Trigger::DaysBeforeExpiry(200), LifetimeActionType::EmailContacts);
-    assert_eq!(told.due(begin, end), begin);
+    assert_eq!(told.due(begin, end, 12), begin);
 }

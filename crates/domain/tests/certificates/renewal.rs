@@ -200,3 +200,58 @@ async fn certificates_that_rest_cost_the_job_nothing_until_they_are_due_changed_
     assert_eq!(tick().await.0, QUIET);
     assert_eq!(tick().await, (QUIET, empty));
 }
+
+fn renews_before(days: u32) -> Option<Vec<LifetimeAction>> {
+    let trigger = Trigger::DaysBeforeExpiry(days);
+    Some(vec![LifetimeAction { trigger, action: LifetimeActionType::AutoRenew }])
+}
+
+/// So many days after its authority was founded, which lives 120 months: 3653 days.
+async fn with_an_old_authority(seed: u64, days: u32) -> House {
+    let house = House::new(seed).await;
+    house.set_authority("ours", "example.test").await.expect("an issuer");
+    house.forward(days * DAY);
+    house
+}
+
+/// What `az`'s default policy asks for is twelve months, and a renewal 90 days before their end.
+#[tokio::test]
+async fn what_was_issued_for_less_than_the_policy_asked_is_renewed_after_two_thirds_of_its_life() {
+    let house = with_an_old_authority(57, 3_593).await;
+    let made = house.make("web", PolicyPatch { lifetime_actions: renews_before(90), ..by("ours") }).await;
+    let (not_before, expires) = (made.not_before.expect("a date"), made.expires.expect("a date"));
+    let life = expires.since(not_before);
+    assert!(life < 61 * DAY);
+    let due = not_before.plus(life * 2 / 3);
+    assert_eq!(house.jobs().await.renewed, 0, "what was just made is not due");
+    house.opened.clock.forward_to(vouchsafe_domain::time::Timestamp::from_millis(due.millis() - 1));
+    assert_eq!(house.jobs().await.renewed, 0);
+    house.opened.clock.forward_to(due);
+    assert_eq!(house.jobs().await.renewed, 1);
+    assert_eq!(house.jobs().await.ended, 1);
+    assert_eq!(house.jobs().await.renewed, 0);
+    assert_eq!(house.get("web").await.expect("a certificate").version.previous, Some(made.version));
+}
+
+#[tokio::test]
+async fn a_version_is_not_renewed_before_a_failed_renewal_would_be_tried_again() {
+    let house = with_an_old_authority(58, 3_652).await;
+    house.make("web", PolicyPatch { lifetime_actions: renews_at(1), ..by("ours") }).await;
+    let second = std::time::Duration::from_secs(1);
+    house.forward(vouchsafe_domain::limits::RENEWAL_RETRY - second);
+    assert_eq!(house.jobs().await.renewed, 0);
+    house.forward(second);
+    assert_eq!(house.jobs().await.renewed, 1);
+}
+
+#[tokio::test]
+async fn an_authority_at_its_end_fails_the_operation() {
+    let house = with_an_old_authority(59, 3_653).await;
+    for name in ["at-once", "days-later"] {
+        house.begin(name, by("ours")).await.expect("an operation");
+        let polled = house.poll(name).await.expect("an operation");
+        let PendingStatus::Failed(failure) = polled.status else { panic!("{:?}", polled.status) };
+        assert!(failure.code == "RequestRefused" && failure.message.contains("ended"), "{failure:?}");
+        house.forward(DAY);
+    }
+}

@@ -92,7 +92,15 @@ impl Platform {
                 let message = "the key of the pending certificate is not there any more";
                 Progress::Moved(Box::new(pending.failed("KeyLost", message, context.now)))
             }
-            (Some(waiting), _) => self.progress(context, vault, place, pending, waiting, step).await?,
+            (Some(waiting), _) => {
+                match self.progress(context, vault, place, pending, waiting, step).await {
+                    // What cannot be issued now will not be issued with the next poll.
+                    Err(Error::BadParameter(why)) => {
+                        Progress::Moved(Box::new(pending.failed("RequestRefused", &why, context.now)))
+                    }
+                    progress => progress?,
+                }
+            }
         };
         let (Some(head), Some(found)) = (&standing.head, &standing.pending) else {
             return Ok(Attempt::Again);

@@ -307,7 +307,13 @@ impl Platform {
         }
         let own =
             ParsedCertificate::from_der(&authority.certificate).map_err(|e| Fault::Broken(e.to_string()))?;
-        let mut validity = signing::validity(pending.policy.x509.validity_months, context.for_issuing()?);
+        let now = context.for_issuing()?;
+        let mut validity = signing::validity(pending.policy.x509.validity_months, now);
+        if own.validity().not_after <= now.moment().seconds() {
+            let problem =
+                "the life of the private authority has ended: delete the issuer, and write it again";
+            return Err(Error::BadParameter(problem.to_owned()));
+        }
         // Nothing outlives its issuer, nor is older.
         validity.not_after = validity.not_after.min(own.validity().not_after);
         validity.not_before = validity.not_before.max(own.validity().not_before);

@@ -353,7 +353,13 @@ fn due(
 ) -> Option<Timestamp> {
     let (not_before, expires) = version.not_before.zip(version.expires)?;
     let actions = policy.lifetime_actions.iter().filter(|action| action.action == wanted);
-    actions.map(|action| action.due(not_before, expires)).min()
+    let months = policy.x509.validity_months;
+    let due = actions.map(|action| action.due(not_before, expires, months)).min()?;
+    Some(match wanted {
+        // However short a life an issuer gives, versions are not made in a row.
+        LifetimeActionType::AutoRenew => due.max(version.created.plus(limits::RENEWAL_RETRY)),
+        LifetimeActionType::EmailContacts => due,
+    })
 }
 
 fn fail(jobs: &mut CertificateJobs, error: &Error) {

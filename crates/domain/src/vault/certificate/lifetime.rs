@@ -81,24 +81,25 @@ impl LifetimeAction {
         }
     }
 
-    /// The moment from which on it is due for a certificate with this validity.
+    /// The moment from which on it is due for a certificate with this validity, whose policy asked for so many months.
     ///
-    /// An issuer may give less validity than the policy asks for, so that the days before the end reach back to the
-    /// beginning. INVARIANT: what is just renewed is not due for renewal; it is then renewed in the middle of its life.
-    pub fn due(&self, not_before: Timestamp, expires: Timestamp) -> Timestamp {
+    /// Days are counted for the months that were asked for, and an issuer may give less: then days that begin in the
+    /// first half of what was issued mean nothing, and two thirds of it are waited for, as ACME clients do.
+    /// INVARIANT: what is just renewed is not due for renewal.
+    pub fn due(&self, not_before: Timestamp, expires: Timestamp, validity_months: u32) -> Timestamp {
+        let lifetime = expires.since(not_before);
         match self.trigger {
-            Trigger::LifetimePercentage(percent) => {
-                let lifetime = u128::from(expires.millis().saturating_sub(not_before.millis()));
-                let share = lifetime * u128::from(percent.min(100)) / 100;
-                let share = u64::try_from(share).unwrap_or(u64::MAX);
-                Timestamp::from_millis(not_before.millis().saturating_add(share))
-            }
+            Trigger::LifetimePercentage(percent) => not_before.plus(lifetime * percent.min(100) / 100),
             Trigger::DaysBeforeExpiry(days) => {
-                let before = DAY.saturating_mul(days).as_millis();
-                let before = u64::try_from(before).unwrap_or(u64::MAX);
-                let due = Timestamp::from_millis(expires.millis().saturating_sub(before));
-                if self.action == LifetimeActionType::AutoRenew && due < not_before.plus(DAY) {
-                    return not_before.plus(expires.since(not_before) / 2);
+                let before = DAY.saturating_mul(days);
+                let due =
+                    expires.millis().saturating_sub(u64::try_from(before.as_millis()).unwrap_or(u64::MAX));
+                let due = Timestamp::from_millis(due);
+                let asked = DAY.saturating_mul(validity_months.saturating_mul(DAYS_PER_MONTH));
+                let is_elsewhere = lifetime < asked && before > lifetime / 2;
+                let renews = self.action == LifetimeActionType::AutoRenew;
+                if renews && (is_elsewhere || due < not_before.plus(DAY)) {
+                    return not_before.plus(lifetime * 2 / 3);
                 }
                 due
             }
