@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::certificate::{CertificateVersion, Certificates};
+use super::decide::name_is_free;
 use super::error::Error;
-use super::object::{Deleted, Family, Head, ObjectKind, Place, Version};
+use super::object::{Collection, Deleted, Family, Head, ObjectKind, Place, Version};
 use crate::access::action::Action;
 use crate::access::authorize::Authorized;
 use crate::access::caller::Caller;
@@ -49,6 +51,12 @@ pub(super) struct Found<T> {
 
 pub(super) fn expect<T>(found: Option<&Found<T>>) -> Expect {
     found.map_or(Expect::Absent, |found| Expect::At(found.revision))
+}
+
+/// Binds a commit to there being no certificate of the name.
+pub(super) fn unreserved(commit: Commit, place: &Place) -> Commit {
+    let certificate = place.companion(Certificates::FAMILY);
+    commit.guard(certificate.head(), Expect::Absent).guard(certificate.deleted(), Expect::Absent)
 }
 
 pub(super) fn sealed<T: Encode>(noun: &T) -> SecretBytes {
@@ -145,6 +153,22 @@ impl Platform {
     ) -> Result<Option<SecretBytes>, Error> {
         let Some(key) = place.material(version) else { return Ok(None) };
         Ok(self.store.get(&key).await.map_err(Fault::from)?.map(|record| record.value))
+    }
+
+    /// Whether the name of a new key or secret is not that of a certificate, live or deleted: a certificate's key and
+    /// secret get it, if not yet, then with its first version. The commit is to be guarded with [`unreserved`].
+    pub(super) async fn name_is_not_reserved(
+        &self,
+        place: &Place,
+        name: &ObjectName,
+        operation: &'static str,
+    ) -> Result<(), Error> {
+        let certificate = place.companion(Certificates::FAMILY);
+        if self.store.get(&certificate.head()).await.map_err(Fault::from)?.is_some() {
+            return Err(Error::Managed(place.family.object, operation));
+        }
+        let deleted = self.load_deleted::<CertificateVersion>(&certificate).await?;
+        name_is_free(ObjectKind::Certificate, name, deleted.as_ref().map(|found| &found.noun))
     }
 
     /// Records why an authorized request came to nothing, and passes the error on.

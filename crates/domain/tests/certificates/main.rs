@@ -8,6 +8,7 @@ mod interrupted;
 mod life;
 mod life_model;
 mod managed;
+mod names;
 mod outside;
 mod pending;
 mod policy;

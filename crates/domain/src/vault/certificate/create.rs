@@ -50,6 +50,13 @@ pub(super) struct Standing {
     pub policy: Option<Found<CertificatePolicy>>,
 }
 
+/// The key and the secret of a certificate's name: its own, or none. A commit that follows from that expects them as
+/// they were found.
+pub(super) struct Belongings {
+    pub key: Option<Found<Head<KeyVersion>>>,
+    pub secret: Option<Found<Head<SecretVersion>>>,
+}
+
 /// A key that was made for an operation, and the request that it signed.
 pub(super) struct Prepared {
     pub material: SecretBytes,
@@ -93,12 +100,12 @@ impl Platform {
             let decided = async {
                 let standing = self.standing(&place).await?;
                 may_begin(name, &standing)?;
-                self.name_is_ours(&place, name).await?;
+                let belongings = self.name_is_ours(&place, name).await?;
                 let policy = decide_create(&standing, wanted, &admitted.vault, context.now)?;
                 self.issuer_is_usable(&place, &policy).await?;
-                Ok((standing, policy, context.for_issuing()?))
+                Ok((standing, belongings, policy, context.for_issuing()?))
             };
-            let (standing, policy, now) = match decided.await {
+            let (standing, belongings, policy, now) = match decided.await {
                 Ok(decided) => decided,
                 Err(error) => return self.record_refusal(entry, error).await,
             };
@@ -137,7 +144,7 @@ impl Platform {
             };
             let name = standing.head.as_ref().map_or_else(|| name.clone(), |found| found.noun.name.clone());
             let intent = self.trail.announce(entry).await?;
-            let commit = admitted.guard(intent.commit());
+            let commit = belongings.guard(admitted.guard(intent.commit()), &place);
             let commit = self.begin(commit, &place, &name, standing, &pending, ready).await?;
             let done = (name, pending, admitted.vault);
             let made = prepared.take();
@@ -159,20 +166,26 @@ impl Platform {
         })
     }
 
-    /// Whether key and secret of this name are those of the certificate, or none at all.
-    pub(super) async fn name_is_ours(&self, place: &Place, name: &ObjectName) -> Result<(), Error> {
-        self.companion_is_ours::<KeyVersion>(&place.companion(Keys::FAMILY), name).await?;
-        self.companion_is_ours::<SecretVersion>(&place.companion(Secrets::FAMILY), name).await
+    /// Key and secret of this name, if they are those of the certificate, or none at all.
+    pub(super) async fn name_is_ours(&self, place: &Place, name: &ObjectName) -> Result<Belongings, Error> {
+        let key = self.companion_is_ours(&place.companion(Keys::FAMILY), name).await?;
+        let secret = self.companion_is_ours(&place.companion(Secrets::FAMILY), name).await?;
+        Ok(Belongings { key, secret })
     }
 
-    async fn companion_is_ours<V: Version>(&self, place: &Place, name: &ObjectName) -> Result<(), Error> {
+    async fn companion_is_ours<V: Version>(
+        &self,
+        place: &Place,
+        name: &ObjectName,
+    ) -> Result<Option<Found<Head<V>>>, Error> {
         let kind = place.family.object;
         let live = self.load_head::<V>(place).await?;
-        if live.is_some_and(|found| !found.noun.current.managed()) {
+        if live.as_ref().is_some_and(|found| !found.noun.current.managed()) {
             return Err(Error::AlreadyExists(kind, name.to_string()));
         }
         let deleted = self.load_deleted::<V>(place).await?;
-        name_is_free(kind, name, deleted.as_ref().map(|found| &found.noun))
+        name_is_free(kind, name, deleted.as_ref().map(|found| &found.noun))?;
+        Ok(live)
     }
 
     /// Whether the issuer that a policy names can issue anything.
@@ -306,6 +319,18 @@ impl Platform {
             }
         };
         Ok(commit)
+    }
+}
+
+impl Belongings {
+    /// Binds a commit to nobody else having taken the name since.
+    fn guard(&self, commit: Commit, place: &Place) -> Commit {
+        let (keys, secrets) = (place.companion(Keys::FAMILY), place.companion(Secrets::FAMILY));
+        commit
+            .guard(keys.head(), expect(self.key.as_ref()))
+            .guard(keys.deleted(), Expect::Absent)
+            .guard(secrets.head(), expect(self.secret.as_ref()))
+            .guard(secrets.deleted(), Expect::Absent)
     }
 }
 

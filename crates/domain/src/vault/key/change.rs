@@ -20,7 +20,7 @@ use crate::record::Encode;
 use crate::resource::Vault;
 use crate::time::Timestamp;
 use crate::vault::error::Error;
-use crate::vault::load::{Attempt, Found, expect, sealed, until_done};
+use crate::vault::load::{Attempt, Found, expect, sealed, unreserved, until_done};
 use crate::vault::object::{Collection, Head, ObjectKind, Place};
 
 /// A key as a caller wants it made.
@@ -273,12 +273,19 @@ impl Platform {
                 deleted.as_ref().map(|found| &found.noun),
             )
             .and_then(|name| Ok((name, self.wanted_version(&admitted.vault, wanted, source.ours)?)));
+            let decided = match decided {
+                Ok(_) if live.is_none() => {
+                    self.name_is_not_reserved(&place, name, operation).await.and(decided)
+                }
+                decided => decided,
+            };
             let (name, wanted) = match decided {
                 Ok(decided) => decided,
                 Err(error) => return self.record_refusal(entry, error).await,
             };
             let intent = self.trail.announce(entry).await?;
             let commit = admitted.guard(intent.commit()).guard(place.deleted(), Expect::Absent);
+            let commit = if live.is_none() { unreserved(commit, &place) } else { commit };
             let added = Addition { place: &place, name, live: live.as_ref(), wanted };
             (
                 match self.add_version(context, intent, commit, added, source).await? {

@@ -19,9 +19,10 @@ use crate::platform::{Context, Platform};
 use crate::ports::store::{Commit, Expect};
 use crate::record::{self, Decode, Undecodable};
 use crate::resource::Vault;
+use crate::vault::certificate::Certificates;
 use crate::vault::decide;
 use crate::vault::error::Error;
-use crate::vault::load::{Attempt, sealed, until_done};
+use crate::vault::load::{Attempt, sealed, unreserved, until_done};
 use crate::vault::object::{Collection, Family, Head, ObjectKind, Place};
 use crate::vault::secret::SecretVersion;
 use crate::world::TenantSnapshot;
@@ -172,6 +173,11 @@ impl Platform {
                 None
             };
             let place = admitted.place(C::FAMILY, &head.name);
+            if kind != ObjectKind::Certificate
+                && let Err(error) = self.room_for(&place.companion(Certificates::FAMILY), &head.name).await
+            {
+                return self.record_refusal(entry, error).await;
+            }
             for object in &mut carried {
                 let place = place.companion(object.family);
                 let ready = match self.room_for(&place, &head.name).await {
@@ -184,6 +190,9 @@ impl Platform {
             }
             let intent = self.trail.announce(entry).await?;
             let mut commit = admitted.guard(intent.commit());
+            if kind != ObjectKind::Certificate {
+                commit = unreserved(commit, &place);
+            }
             for object in carried {
                 commit = restored(commit, &place.companion(object.family), object);
             }

@@ -13,15 +13,16 @@ use crate::ids::{ObjectName, ObjectVersion, VaultName};
 use crate::limits;
 use crate::platform::{Context, Platform};
 use crate::ports::store::{Commit, CommitError, Cursor, Expect, Key, Partition, Prefix, Revision};
-use crate::record::{self, Decode};
+use crate::record::{self, Decode, Undecodable};
 use crate::resource::Vault;
 use crate::resource::scope::Scope;
 use crate::vault::certificate::PENDING_KEY;
 use crate::vault::decide;
 use crate::vault::error::Error;
-use crate::vault::key::TokenInRun;
+use crate::vault::key::{KeyVersion, TokenInRun};
 use crate::vault::load::{Attempt, Found, sealed, until_done};
 use crate::vault::object::{Collection, Deleted, Family, Head, ObjectKind, Place, Version};
+use crate::vault::secret::SecretVersion;
 use crate::world::TenantSnapshot;
 
 impl Platform {
@@ -226,7 +227,10 @@ impl Platform {
         failed.map_or(Ok(purged), Err)
     }
 
-    /// The records of the companions that are there, at the place that `at` names.
+    /// The records of the companions that are there and belong to the object, at the place that `at` names.
+    ///
+    /// SECURITY: where a certificate has no version yet, a key or a secret of its name can be somebody's own: whoever
+    /// deletes the certificate was asked for no right on it.
     async fn companions(
         &self,
         place: &Place,
@@ -236,7 +240,9 @@ impl Platform {
         let mut companions = Vec::with_capacity(families.len());
         for family in families {
             let companion = place.companion(*family);
-            if let Some(found) = self.load::<record::Object>(&at(&companion)).await? {
+            if let Some(found) = self.load::<record::Object>(&at(&companion)).await?
+                && is_managed(family, &found.noun)?
+            {
                 companions.push((companion, found));
             }
         }
@@ -376,6 +382,17 @@ impl Platform {
         }
         Ok(Batch { records, in_token, is_last: true })
     }
+}
+
+/// Whether a key or a secret belongs to the certificate of its name.
+fn is_managed(family: &Family, stored: &record::Object) -> Result<bool, Undecodable> {
+    let current = stored.current.as_deref();
+    let current = current.ok_or_else(|| Undecodable("an object has no current version".to_owned()))?;
+    Ok(match family.object {
+        ObjectKind::Key => KeyVersion::decode(current)?.managed,
+        ObjectKind::Secret => SecretVersion::decode(current)?.managed,
+        ObjectKind::Certificate => false,
+    })
 }
 
 /// What one commit of a purge deletes.

@@ -15,7 +15,7 @@ use crate::record::Encode;
 use crate::resource::Vault;
 use crate::time::Timestamp;
 use crate::vault::error::Error;
-use crate::vault::load::{Attempt, expect, sealed, until_done};
+use crate::vault::load::{Attempt, expect, sealed, unreserved, until_done};
 use crate::vault::object::{Collection, ObjectKind};
 
 /// A value and its attributes, as a caller sets them.
@@ -67,6 +67,10 @@ impl Platform {
                 version,
                 context.now,
             );
+            let decided = match decided {
+                Ok(_) if live.is_none() => self.name_is_not_reserved(&place, name, "set").await.and(decided),
+                decided => decided,
+            };
             let head = match decided {
                 Ok(head) => head,
                 Err(error) => return self.record_refusal(entry, error).await,
@@ -78,6 +82,7 @@ impl Platform {
                 expect(live.as_ref()),
                 sealed(&head),
             );
+            let commit = if live.is_none() { unreserved(commit, &place) } else { commit };
             let commit = place.put_version(commit, version, head.current.encode(), Some(value));
             (self.attempt(intent, commit, (head, admitted.vault), context).await?, admitted.tenant)
         })
