@@ -2,6 +2,7 @@
 //! not, renewals, private authorities, issuers outside, and what a store that fails leaves behind.
 
 mod authority;
+mod damaged;
 mod exportable;
 mod import;
 mod interrupted;

@@ -78,15 +78,20 @@ impl Here<'_> {
 impl Platform {
     /// Goes on with operations, renews what is due, tells who is to be told. One `tick` of a job; bounded.
     ///
-    /// What fails for one certificate - its token or its issuer does not answer - does not stop the others.
+    /// What fails for one certificate - its token or its issuer does not answer, its record cannot be read - does not
+    /// stop the others, nor what fails for one vault the other vaults.
     pub async fn run_certificate_jobs(&self, context: &Context) -> Result<CertificateJobs, Error> {
         let vaults: Vec<(Arc<TenantSnapshot>, Arc<Vault>)> = self.world().vaults().collect();
         let mut jobs = CertificateJobs::default();
         for (tenant, vault) in vaults {
             let partition = Partition::Vault(tenant.tenant().id, vault.id);
             let here = Here { context, tenant: &tenant, vault: &vault, partition };
-            self.look_around(&here, &mut jobs).await?;
-            self.renew_lists(&here, &mut jobs).await?;
+            if let Err(error) = self.look_around(&here, &mut jobs).await {
+                fail(&mut jobs, &error);
+            }
+            if let Err(error) = self.renew_lists(&here, &mut jobs).await {
+                fail(&mut jobs, &error);
+            }
         }
         Ok(jobs)
     }
@@ -100,9 +105,13 @@ impl Platform {
                         self.calendar.postpone(here.partition, &name);
                         continue;
                     }
-                    let parsed = ObjectName::parse(&name)?;
-                    match self.load_head::<CertificateVersion>(&here.place(&parsed)).await {
-                        Ok(head) => self.look_at(here, head, &parsed, jobs).await,
+                    let looked = async {
+                        let parsed = ObjectName::parse(&name)?;
+                        let head = self.load_head::<CertificateVersion>(&here.place(&parsed)).await?;
+                        Ok((parsed, head))
+                    };
+                    match looked.await {
+                        Ok((parsed, head)) => self.look_at(here, head, &parsed, jobs).await,
                         Err(error) => {
                             fail(jobs, &error);
                             self.calendar.postpone(here.partition, &name);
@@ -129,7 +138,13 @@ impl Platform {
                 if jobs.total() >= limits::JOB_BATCH_MAX {
                     return Ok(false);
                 }
-                let noun = CertificateHead::decode(record.value.expose(Reason::Record))?;
+                let noun = match CertificateHead::decode(record.value.expose(Reason::Record)) {
+                    Ok(noun) => noun,
+                    Err(error) => {
+                        fail(jobs, &error.into());
+                        continue;
+                    }
+                };
                 let name = noun.name.clone();
                 let head = Found { noun, revision: record.revision };
                 self.look_at(here, Some(head), &name, jobs).await;
@@ -329,7 +344,13 @@ impl Platform {
         let mut walk = Walk::over(here.partition, Kind::CertificateAuthority);
         while let Some(records) = walk.next(self).await? {
             for record in records {
-                let noun = CertificateAuthority::decode(record.value.expose(Reason::Record))?;
+                let noun = match CertificateAuthority::decode(record.value.expose(Reason::Record)) {
+                    Ok(noun) => noun,
+                    Err(error) => {
+                        fail(jobs, &error.into());
+                        continue;
+                    }
+                };
                 let found = Found { noun, revision: record.revision };
                 if !is_due(&found, here.context.now) {
                     continue;

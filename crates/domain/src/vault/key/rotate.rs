@@ -173,8 +173,9 @@ impl Platform {
     /// Does what rotation policies say is due: a bounded number of keys at a time. One `tick` of a job.
     ///
     /// Each step is one commit, after which it is not due any more: a tick that is cut off goes on with the next. What
-    /// fails for one key - its token does not answer - does not stop the others and is tried again by the next tick.
-    /// What needs a token that is not well waits, unannounced. Returns how many rotations and notices were done.
+    /// fails for one key - its token does not answer, its policy cannot be read - or for one vault does not stop the
+    /// others and is tried again by the next tick. What needs a token that is not well waits, unannounced. Returns how
+    /// many rotations and notices were done.
     pub async fn rotate_due_keys(&self, context: &Context) -> Result<usize, Error> {
         let mut token = TokenInRun::default();
         let done = self.follow_policies(context, &mut token).await;
@@ -184,18 +185,30 @@ impl Platform {
 
     async fn follow_policies(&self, context: &Context, token: &mut TokenInRun) -> Result<usize, Error> {
         let vaults: Vec<(Arc<TenantSnapshot>, Arc<Vault>)> = self.world().vaults().collect();
-        let mut done = 0;
+        let (mut done, mut failed) = (0, None);
         for (tenant, vault) in vaults {
             let partition = crate::ports::store::Partition::Vault(tenant.tenant().id, vault.id);
             let prefix = Prefix { partition, kind: Kind::KeyRotationPolicy, outer: None };
             let mut after: Option<Cursor> = None;
             loop {
                 let scanned = self.store.scan(&prefix, after.as_ref(), limits::JOB_BATCH_MAX).await;
-                let page = scanned.map_err(Fault::from)?;
+                let page = match scanned {
+                    Ok(page) => page,
+                    Err(error) => {
+                        failed = failed.or(Some(Fault::from(error).into()));
+                        break;
+                    }
+                };
                 for record in page.records {
-                    let noun = RotationPolicy::decode(record.value.expose(Reason::Record))?;
                     let name = record.key.name.first().map(|name| ObjectName::parse(name));
                     let Some(Ok(name)) = name else { continue };
+                    let noun = match RotationPolicy::decode(record.value.expose(Reason::Record)) {
+                        Ok(noun) => noun,
+                        Err(error) => {
+                            tracing::warn!(%error, vault = %vault.name, %name, "a rotation policy cannot be read");
+                            continue;
+                        }
+                    };
                     let policy = Found { noun, revision: record.revision };
                     match self.follow(context, &tenant, &vault, &name, policy, token).await {
                         Ok(steps) => done += steps,
@@ -213,7 +226,7 @@ impl Platform {
                 }
             }
         }
-        Ok(done)
+        failed.map_or(Ok(done), Err)
     }
 
     /// Does what is due for one key.

@@ -151,6 +151,9 @@ impl Platform {
 
     /// Destroys soft-deleted objects whose time has come, a bounded number at a time. One `tick` of a job. What needs a
     /// token that is not well waits, unannounced.
+    ///
+    /// What fails for one - its token does not answer, its record cannot be read - or for one vault does not stop the
+    /// others; the first such failure is the answer when the rest is done.
     pub(in crate::vault) async fn purge_due_objects<C: Collection>(
         &self,
         context: &Context,
@@ -176,13 +179,21 @@ impl Platform {
             };
             let mut after: Option<Cursor> = None;
             loop {
-                let page = self
-                    .store
-                    .scan(&prefix, after.as_ref(), limits::JOB_BATCH_MAX)
-                    .await
-                    .map_err(Fault::from)?;
+                let page = match self.store.scan(&prefix, after.as_ref(), limits::JOB_BATCH_MAX).await {
+                    Ok(page) => page,
+                    Err(error) => {
+                        failed = failed.or(Some(Fault::from(error).into()));
+                        break;
+                    }
+                };
                 for record in page.records {
-                    let noun = Deleted::<C::Version>::decode(record.value.expose(Reason::Record))?;
+                    let noun = match Deleted::<C::Version>::decode(record.value.expose(Reason::Record)) {
+                        Ok(noun) => noun,
+                        Err(error) => {
+                            failed = failed.or(Some(error.into()));
+                            continue;
+                        }
+                    };
                     let due = noun.purging || noun.is_due(context.elapsed());
                     // What belongs to a certificate is purged with the certificate.
                     if !due || noun.head.current.managed() {
@@ -211,7 +222,6 @@ impl Platform {
                     match destroyed {
                         Ok(Attempt::Done(())) => purged += 1,
                         Ok(Attempt::Again) => {}
-                        // What fails for one - its token does not answer - does not stop the others.
                         Err(error) => failed = failed.or(Some(error)),
                     }
                     if purged >= limits::JOB_BATCH_MAX {
