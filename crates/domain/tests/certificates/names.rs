@@ -4,9 +4,10 @@
 use vouchsafe_crypto::keys::KeySpec;
 use vouchsafe_domain::ports::Store as _;
 use vouchsafe_domain::ports::store::{Commit, Expect, Housekeeping, Key, Kind};
+use vouchsafe_domain::vault::certificate::PendingStatus;
 use vouchsafe_domain::vault::{Error, KeyAttributes, KeyToCreate, ObjectKind};
 
-use crate::support::{House, object, to_set, unknown};
+use crate::support::{House, itself, object, to_set, unknown};
 
 fn key_to_create() -> KeyToCreate {
     KeyToCreate {
@@ -135,4 +136,14 @@ async fn a_name_is_reserved_also_from_those_who_asked_just_before() {
     house.opened.store.overtake(at(Kind::DeletedSecret, "web"), commit);
     let begun = house.begin("web", unknown()).await;
     assert!(matches!(begun, Err(Error::AlreadyExists(ObjectKind::Secret, _))), "{begun:?}");
+}
+
+#[tokio::test]
+async fn a_store_that_fails_while_the_name_is_looked_at_fails_no_operation() {
+    let house = House::new(103).await;
+    house.begin("web", itself()).await.expect("an operation");
+    house.opened.store.fail_read(Key::new(house.partition(), Kind::DeletedSecret, "web"));
+    let polled = house.poll("web").await.expect("an operation");
+    assert_eq!(polled.status, PendingStatus::InProgress);
+    assert_eq!(house.poll("web").await.expect("an operation").status, PendingStatus::Completed);
 }

@@ -107,11 +107,18 @@ impl Platform {
         };
         let name = head.noun.name.clone();
         let progress = match progress {
-            Progress::Issued { .. } if self.name_is_ours(place, &name).await.is_err() => {
-                let message = "a key or a secret of this name appeared beside the pending certificate";
-                Progress::Moved(Box::new(pending.failed("NameTaken", message, context.now)))
-            }
-            progress => progress,
+            Progress::Moved(moved) => Progress::Moved(moved),
+            issued @ Progress::Issued { .. } => match self.name_is_ours(place, &name).await {
+                Ok(_) => issued,
+                Err(
+                    Error::AlreadyExists(..) | Error::DeletedButRecoverable(..) | Error::BeingDeleted(..),
+                ) => {
+                    let message = "a key or a secret of this name appeared beside the pending certificate";
+                    Progress::Moved(Box::new(pending.failed("NameTaken", message, context.now)))
+                }
+                // Whose the name is could not be seen: nothing is decided yet.
+                Err(error) => return Err(error),
+            },
         };
         let scope = Scope::vault(vault.subscription, &vault.group, &vault.name).object("certificates", &name);
         let intent = self
