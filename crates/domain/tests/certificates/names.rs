@@ -147,3 +147,17 @@ async fn a_store_that_fails_while_the_name_is_looked_at_fails_no_operation() {
     assert_eq!(polled.status, PendingStatus::InProgress);
     assert_eq!(house.poll("web").await.expect("an operation").status, PendingStatus::Completed);
 }
+
+#[tokio::test]
+async fn a_secret_that_comes_between_the_look_at_its_name_and_the_commit_is_not_overwritten() {
+    let house = House::new(104).await;
+    house.begin("web", itself()).await.expect("an operation");
+    let commit = smuggled(&house, "web").await;
+    house.opened.store.overtake(Key::new(house.partition(), Kind::DeletedSecret, "web"), commit);
+    let polled = house.poll("web").await.expect("an operation");
+    assert!(
+        matches!(&polled.status, PendingStatus::Failed(failure) if failure.code == "NameTaken"),
+        "{polled:?}"
+    );
+    assert_eq!(house.secret("web", None).await.expect("the secret"), b"v");
+}

@@ -7,7 +7,7 @@ use vouchsafe_crypto::keys::{KeySpec, PublicKey};
 use vouchsafe_crypto::pki::{self, Serial, parse_csr};
 use vouchsafe_crypto::{Reason, SecretBytes};
 
-use super::complete::NewVersion;
+use super::complete::{NewVersion, put_trio};
 use super::create::{Standing, own_entry};
 use super::issuer::Provider;
 use super::pending::{NextStep, PendingCertificate, PendingStatus};
@@ -106,10 +106,14 @@ impl Platform {
             return Ok(Attempt::Again);
         };
         let name = head.noun.name.clone();
+        let mut belongings = None;
         let progress = match progress {
             Progress::Moved(moved) => Progress::Moved(moved),
             issued @ Progress::Issued { .. } => match self.name_is_ours(place, &name).await {
-                Ok(_) => issued,
+                Ok(found) => {
+                    belongings = Some(found);
+                    issued
+                }
                 Err(
                     Error::AlreadyExists(..) | Error::DeletedButRecoverable(..) | Error::BeingDeleted(..),
                 ) => {
@@ -132,12 +136,14 @@ impl Platform {
                 (put_pending(commit, place, found, &moved), *moved)
             }
             Progress::Issued { chain, authority } => {
-                let Some(waiting) = &waiting else { return Ok(Attempt::Again) };
+                let (Some(waiting), Some(belongings)) = (&waiting, &belongings) else {
+                    return Ok(Attempt::Again);
+                };
                 let new = self.new_version(pending, chain, authority.as_ref())?;
                 let previous = head.noun.current.is_issued().then_some(head.noun.current.version);
                 let trio = new.records(previous, context.now)?;
                 let material = copied(&waiting.material);
-                let commit = self.put_trio(commit, place, &name, Some(head), &trio, material).await?;
+                let commit = put_trio(commit, place, &name, Some(head), belongings, &trio, material);
                 let commit = match authority {
                     Some(ledger) => ledger.put(commit, place.partition, &name, pending.version),
                     None => commit,

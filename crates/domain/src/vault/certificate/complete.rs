@@ -7,11 +7,11 @@ use vouchsafe_crypto::keys::{KeyFamily, KeySpec, PublicKey};
 use vouchsafe_crypto::pki::{KeyUsage, ParsedCertificate};
 
 use super::authority::AuthorityId;
+use super::create::Belongings;
 use super::policy::ContentType;
 use super::{CertificateAttributes, CertificateHead, CertificateVersion};
 use crate::error::Fault;
 use crate::ids::{ObjectName, ObjectVersion};
-use crate::platform::Platform;
 use crate::ports::store::{Commit, Expect};
 use crate::record::Encode;
 use crate::time::Timestamp;
@@ -127,33 +127,32 @@ impl NewVersion {
     }
 }
 
-impl Platform {
-    /// Adds a version to a commit: of the certificate, its key and its secret, all of which become current.
-    pub(super) async fn put_trio(
-        &self,
-        commit: Commit,
-        place: &Place,
-        name: &ObjectName,
-        head: Option<&Found<CertificateHead>>,
-        trio: &Trio,
-        material: SecretBytes,
-    ) -> Result<Commit, Error> {
-        let keys = place.companion(Keys::FAMILY);
-        let secrets = place.companion(Secrets::FAMILY);
-        let key_head = self.load_head::<KeyVersion>(&keys).await?;
-        let secret_head = self.load_head::<SecretVersion>(&secrets).await?;
-        let version = trio.certificate.version;
-        let commit = commit
-            .guard(place.deleted(), Expect::Absent)
-            .guard(keys.deleted(), Expect::Absent)
-            .guard(secrets.deleted(), Expect::Absent)
-            .put(place.head(), expect(head), sealed(&named(name, &trio.certificate)))
-            .put(keys.head(), expect(key_head.as_ref()), sealed(&named(name, &trio.key)))
-            .put(secrets.head(), expect(secret_head.as_ref()), sealed(&named(name, &trio.secret)));
-        let commit = place.put_version(commit, version, trio.certificate.encode(), None);
-        let commit = keys.put_version(commit, version, trio.key.encode(), Some(material));
-        Ok(secrets.put_version(commit, version, trio.secret.encode(), None))
-    }
+/// Adds a version to a commit: of the certificate, its key and its secret, all of which become current.
+///
+/// SECURITY: in the place of what was looked at before, and of nothing else: a key or a secret that somebody put there
+/// since is not written over.
+pub(super) fn put_trio(
+    commit: Commit,
+    place: &Place,
+    name: &ObjectName,
+    head: Option<&Found<CertificateHead>>,
+    belongings: &Belongings,
+    trio: &Trio,
+    material: SecretBytes,
+) -> Commit {
+    let keys = place.companion(Keys::FAMILY);
+    let secrets = place.companion(Secrets::FAMILY);
+    let version = trio.certificate.version;
+    let commit = commit
+        .guard(place.deleted(), Expect::Absent)
+        .guard(keys.deleted(), Expect::Absent)
+        .guard(secrets.deleted(), Expect::Absent)
+        .put(place.head(), expect(head), sealed(&named(name, &trio.certificate)))
+        .put(keys.head(), expect(belongings.key.as_ref()), sealed(&named(name, &trio.key)))
+        .put(secrets.head(), expect(belongings.secret.as_ref()), sealed(&named(name, &trio.secret)));
+    let commit = place.put_version(commit, version, trio.certificate.encode(), None);
+    let commit = keys.put_version(commit, version, trio.key.encode(), Some(material));
+    secrets.put_version(commit, version, trio.secret.encode(), None)
 }
 
 fn named<V: Clone>(name: &ObjectName, current: &V) -> Head<V> {

@@ -7,7 +7,7 @@ use vouchsafe_crypto::keys::{KeySpec, PrivateKey, PublicKey};
 use vouchsafe_crypto::pki::{Bundle, ChainOrder, KeyUsage, ParsedCertificate, read_pem, read_pfx};
 use vouchsafe_crypto::{Reason, SecretBytes, SecretString};
 
-use super::complete::NewVersion;
+use super::complete::{NewVersion, put_trio};
 use super::create::{Standing, may_begin};
 use super::lifetime::{LifetimeAction, LifetimeActionType, Trigger};
 use super::policy::{
@@ -130,14 +130,14 @@ impl Platform {
             let decided = async {
                 let standing = self.standing(&place).await?;
                 may_begin(name, &standing)?;
-                self.name_is_ours(&place, name).await?;
+                let belongings = self.name_is_ours(&place, name).await?;
                 labels_and_validity(&wanted.attributes.tags, None, None).map_err(Error::BadParameter)?;
                 if taken.is_none() {
                     *taken = Some(self.take_over(context, &admitted.vault, wanted).await?);
                 }
-                Ok(standing)
+                Ok((standing, belongings))
             };
-            let standing = match decided.await {
+            let (standing, belongings) = match decided.await {
                 Ok(standing) => standing,
                 Err(error) => return self.record_refusal(entry, error).await,
             };
@@ -166,7 +166,7 @@ impl Platform {
                 }
             };
             let material = copied(&ready.held.material);
-            let commit = self.put_trio(commit, &place, &name, head, &trio, material).await?;
+            let commit = put_trio(commit, &place, &name, head, &belongings, &trio, material);
             let read = ReadCertificate {
                 name,
                 version: trio.certificate,

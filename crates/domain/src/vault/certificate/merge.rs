@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use vouchsafe_crypto::pki::ParsedCertificate;
 
+use super::complete::put_trio;
 use super::create::Standing;
 use super::pending::{PendingCertificate, PendingStatus};
 use super::policy::IssuerChoice;
@@ -51,7 +52,7 @@ impl Platform {
             let waiting = self.waiting_key(&place).await?;
             let decided = async {
                 let (head_name, pending) = mergeable(name, &standing)?;
-                self.name_is_ours(&place, name).await?;
+                let belongings = self.name_is_ours(&place, name).await?;
                 let waiting = waiting.ok_or_else(|| {
                     Fault::Broken("the key of a pending certificate is not there".to_owned())
                 })?;
@@ -65,17 +66,17 @@ impl Platform {
                 let current = standing.head.as_ref().map(|found| &found.noun.current);
                 let previous = current.filter(|current| current.is_issued()).map(|current| current.version);
                 let trio = new.records(previous, context.now)?;
-                Ok((head_name, pending, waiting, trio))
+                Ok((head_name, pending, waiting, belongings, trio))
             };
-            let (head_name, pending, waiting, trio) = match decided.await {
+            let (head_name, pending, waiting, belongings, trio) = match decided.await {
                 Ok(decided) => decided,
                 Err(error) => return self.record_refusal(entry, error).await,
             };
             let intent = self.trail.announce(entry).await?;
             let commit = admitted.guard(intent.commit());
             let material = copied(&waiting.material);
-            let commit =
-                self.put_trio(commit, &place, &head_name, standing.head.as_ref(), &trio, material).await?;
+            let head = standing.head.as_ref();
+            let commit = put_trio(commit, &place, &head_name, head, &belongings, &trio, material);
             let ended = pending.noun.ended(PendingStatus::Completed, context.now);
             let commit = commit
                 .put(place.extra(Kind::PendingCertificate), Expect::At(pending.revision), sealed(&ended))
