@@ -15,5 +15,6 @@ mod pending;
 mod policy;
 mod records;
 mod renewal;
+mod rules;
 mod support;
 mod token;

@@ -255,3 +255,22 @@ async fn an_authority_at_its_end_fails_the_operation() {
         house.forward(DAY);
     }
 }
+
+#[tokio::test]
+async fn what_is_disabled_while_it_is_renewed_stays_disabled() {
+    let house = House::new(46).await;
+    house.make("web", PolicyPatch { lifetime_actions: renews_at(50), ..itself() }).await;
+    house.forward(200 * DAY);
+    assert_eq!(house.jobs().await.renewed, 1);
+    let update = CertificateUpdate { disabled: Some(true), ..CertificateUpdate::default() };
+    let (context, name) = (house.opened.context(), object("web"));
+    house
+        .platform()
+        .update_certificate(&context, &house.caller, house.at(), &name, None, &update)
+        .await
+        .expect("disabled");
+    assert_eq!(house.jobs().await.ended, 1);
+    let renewed = house.get("web").await.expect("a certificate").version;
+    assert!(renewed.previous.is_some() && renewed.attributes.disabled);
+    assert!(house.secret("web", None).await.is_err());
+}

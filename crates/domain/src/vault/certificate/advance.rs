@@ -4,14 +4,14 @@
 //! step or after it. What an issuer outside was told before a crash, it is told again under the same id.
 
 use vouchsafe_crypto::keys::{KeySpec, PublicKey};
-use vouchsafe_crypto::pki::{self, Serial, parse_csr};
+use vouchsafe_crypto::pki::{self, ParsedCertificate, Serial, parse_csr};
 use vouchsafe_crypto::{Reason, SecretBytes};
 
 use super::complete::{NewVersion, put_trio};
 use super::create::{Standing, own_entry};
 use super::issuer::Provider;
 use super::pending::{NextStep, PendingCertificate, PendingStatus};
-use super::{Certificates, PENDING_KEY, copied, signing};
+use super::{CertificateHead, Certificates, PENDING_KEY, copied, signing};
 use crate::access::action::{Action, CreateCertificate};
 use crate::error::Fault;
 use crate::ids::ObjectName;
@@ -92,6 +92,10 @@ impl Platform {
                 let message = "the key of the pending certificate is not there any more";
                 Progress::Moved(Box::new(pending.failed("KeyLost", message, context.now)))
             }
+            _ if has_revoked_key(standing.head.as_ref(), pending)? => {
+                let message = "the key was kept from a version that has been revoked since; begin again";
+                Progress::Moved(Box::new(pending.failed("KeyRevoked", message, context.now)))
+            }
             (Some(waiting), _) => {
                 match self.progress(context, vault, place, pending, waiting, step).await {
                     // What cannot be issued now will not be issued with the next poll.
@@ -139,6 +143,7 @@ impl Platform {
                 let (Some(waiting), Some(belongings)) = (&waiting, &belongings) else {
                     return Ok(Attempt::Again);
                 };
+                let pending = &pending.following(&head.noun.current);
                 let new = self.new_version(pending, chain, authority.as_ref())?;
                 let previous = head.noun.current.is_issued().then_some(head.noun.current.version);
                 let trio = new.records(previous, context.now)?;
@@ -272,6 +277,18 @@ impl Platform {
             authority: authority.map(|ledger| ledger.authority),
         })
     }
+}
+
+/// Whether an operation was begun with the key of the current version, and that was revoked since.
+pub(super) fn has_revoked_key(
+    head: Option<&Found<CertificateHead>>,
+    pending: &PendingCertificate,
+) -> Result<bool, Error> {
+    let current = head.map(|head| &head.noun.current).filter(|current| current.revoked.is_some());
+    let Some(leaf) = current.and_then(|current| current.leaf()) else { return Ok(false) };
+    let leaf = ParsedCertificate::from_der(leaf).map_err(|e| Fault::Broken(e.to_string()))?;
+    let csr = parse_csr(&pending.csr).map_err(|e| Fault::Broken(e.to_string()))?;
+    Ok(leaf.spki_der() == csr.spki_der())
 }
 
 fn put_pending(

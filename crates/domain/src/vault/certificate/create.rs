@@ -252,6 +252,11 @@ impl Platform {
         current: &CertificateVersion,
         policy: &CertificatePolicy,
     ) -> Result<Option<(PublicKey, SecretBytes)>, Error> {
+        // SECURITY: whatever was the reason, a key of which somebody said that its certificate must not be believed any
+        // more is not certified again.
+        if current.revoked.is_some() {
+            return Ok(None);
+        }
         // SECURITY: a key that was made not to leave is never kept for a version whose secret would give it out.
         if policy.key.exportable && !current.exportable {
             return Ok(None);

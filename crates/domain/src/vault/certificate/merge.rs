@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use vouchsafe_crypto::pki::ParsedCertificate;
 
+use super::advance::has_revoked_key;
 use super::complete::put_trio;
 use super::create::Standing;
 use super::pending::{PendingCertificate, PendingStatus};
 use super::policy::IssuerChoice;
 use super::read::ReadCertificate;
-use super::{CertificateAttributes, Certificates, PENDING_KEY, copied};
+use super::{CertificateAttributes, CertificateHead, Certificates, PENDING_KEY, copied};
 use crate::access::action::CreateCertificate;
 use crate::access::caller::Caller;
 use crate::error::Fault;
@@ -51,22 +52,27 @@ impl Platform {
             let standing = self.standing(&place).await?;
             let waiting = self.waiting_key(&place).await?;
             let decided = async {
-                let (head_name, pending) = mergeable(name, &standing)?;
+                let (head, pending) = mergeable(name, &standing)?;
+                if has_revoked_key(Some(head), &pending.noun)? {
+                    let problem = "the key was kept from a version that has been revoked since";
+                    return Err(Error::BadParameter(format!("{problem}: begin again")));
+                }
+                let begun = pending.noun.following(&head.noun.current);
                 let belongings = self.name_is_ours(&place, name).await?;
                 let waiting = waiting.ok_or_else(|| {
                     Fault::Broken("the key of a pending certificate is not there".to_owned())
                 })?;
                 let attributes = CertificateAttributes {
-                    disabled: wanted.disabled.unwrap_or(pending.noun.attributes.disabled),
-                    tags: wanted.tags.clone().unwrap_or_else(|| pending.noun.attributes.tags.clone()),
+                    disabled: wanted.disabled.unwrap_or(begun.attributes.disabled),
+                    tags: wanted.tags.clone().unwrap_or(begun.attributes.clone().tags),
                 };
                 labels_and_validity(&attributes.tags, None, None).map_err(Error::BadParameter)?;
-                let merged = PendingCertificate { attributes, ..pending.noun.clone() };
+                let merged = PendingCertificate { attributes, ..begun };
                 let new = self.new_version(&merged, wanted.chain.clone(), None)?;
-                let current = standing.head.as_ref().map(|found| &found.noun.current);
-                let previous = current.filter(|current| current.is_issued()).map(|current| current.version);
+                let current = &head.noun.current;
+                let previous = current.is_issued().then_some(current.version);
                 let trio = new.records(previous, context.now)?;
-                Ok((head_name, pending, waiting, belongings, trio))
+                Ok((head.noun.name.clone(), pending, waiting, belongings, trio))
             };
             let (head_name, pending, waiting, belongings, trio) = match decided.await {
                 Ok(decided) => decided,
@@ -99,7 +105,7 @@ impl Platform {
 fn mergeable<'a>(
     name: &ObjectName,
     standing: &'a Standing,
-) -> Result<(ObjectName, &'a Found<PendingCertificate>), Error> {
+) -> Result<(&'a Found<CertificateHead>, &'a Found<PendingCertificate>), Error> {
     let not_found = || Error::PendingNotFound(name.to_string());
     let head = standing.head.as_ref().ok_or_else(not_found)?;
     let pending = standing.pending.as_ref().ok_or_else(not_found)?;
@@ -113,7 +119,7 @@ fn mergeable<'a>(
     if pending.noun.policy.issuer.name == IssuerChoice::Itself {
         return refuse("signs itself and takes no certificate");
     }
-    Ok((head.noun.name.clone(), pending))
+    Ok((head, pending))
 }
 
 /// A chain as it is kept, and where in it the certificate for a key is.

@@ -6,8 +6,8 @@
 
 use uuid::Uuid;
 
-use super::CertificateAttributes;
 use super::policy::{CertificatePolicy, IssuerChoice};
+use super::{CertificateAttributes, CertificateVersion};
 use crate::ids::ObjectVersion;
 use crate::limits;
 use crate::time::Timestamp;
@@ -110,6 +110,14 @@ impl PendingCertificate {
             IssuerChoice::Named(_) if self.next_poll.is_some_and(|at| at > now) => NextStep::Rest,
             IssuerChoice::Named(_) => NextStep::AskIssuer,
         }
+    }
+
+    /// The same operation with the attributes that its version is to have now: a renewal is for somebody who may have
+    /// disabled the current version since, or labelled it.
+    pub(super) fn following(&self, current: &CertificateVersion) -> Self {
+        let attributes =
+            if self.renewal && current.is_issued() { &current.attributes } else { &self.attributes };
+        Self { attributes: attributes.clone(), ..self.clone() }
     }
 
     /// The same operation at its end.

@@ -1,0 +1,50 @@
+//! What an authority of the vault lets through and what not, where a rule could be read in two ways.
+
+use vouchsafe_crypto::pki::{ParsedCertificate, RevocationReason};
+use vouchsafe_domain::vault::certificate::{
+    CertificateVersion, PendingCertificate, PendingStatus, PolicyPatch,
+};
+
+use crate::support::{House, by, object};
+
+async fn with_rules(seed: u64, rules: &str) -> House {
+    let house = House::new(seed).await;
+    house.set_authority("ours", rules).await.expect("an issuer");
+    house
+}
+
+fn failure(pending: &PendingCertificate) -> &str {
+    match &pending.status {
+        PendingStatus::Failed(failure) => &failure.code,
+        other => other.as_str(),
+    }
+}
+
+fn spki(version: &CertificateVersion) -> Vec<u8> {
+    let leaf = ParsedCertificate::from_der(version.leaf().expect("a certificate")).expect("X.509");
+    leaf.spki_der().to_vec()
+}
+
+async fn revoke(house: &House, name: &str) {
+    let (context, name) = (house.opened.context(), object(name));
+    let reason = RevocationReason::KeyCompromise;
+    let revoked =
+        house.platform().revoke_certificate(&context, &house.caller, house.at(), &name, None, reason);
+    revoked.await.expect("revoked");
+}
+
+#[tokio::test]
+async fn the_key_of_a_certificate_that_was_revoked_is_not_certified_again() {
+    let house = with_rules(120, "example.test").await;
+    let policy = || PolicyPatch { reuse_key: Some(true), ..by("ours") };
+    let first = house.make("web", policy()).await;
+    let second = house.make("web", policy()).await;
+    assert_eq!(spki(&first), spki(&second), "the policy keeps the key");
+    house.begin("web", policy()).await.expect("an operation");
+    revoke(&house, "web").await;
+    let polled = house.poll("web").await.expect("an operation");
+    assert_eq!(failure(&polled), "KeyRevoked", "it was begun before the key was revoked");
+    let third = house.make("web", policy()).await;
+    assert_ne!(spki(&second), spki(&third));
+    assert_eq!(spki(&third), spki(&house.make("web", policy()).await), "the new one is kept");
+}
