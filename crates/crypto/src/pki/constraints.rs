@@ -19,8 +19,8 @@ use crate::keys::PublicKey;
 pub struct AuthorityPolicy {
     /// Domains whose hosts may be named, the domain itself included; compared without regard to case.
     pub dns_suffixes: BTreeSet<String>,
-    /// Whether `*.` may stand before such a host.
-    pub wildcards: bool,
+    /// Domains before which, and before whose hosts, `*.` may stand; they are not in `dns_suffixes` by that.
+    pub wildcard_suffixes: BTreeSet<String>,
     /// Networks whose addresses may be named: an address and how many of its bits count.
     pub networks: Vec<(IpAddr, u8)>,
     /// Domains whose mail addresses and user principal names may be named.
@@ -142,12 +142,11 @@ impl AuthorityPolicy {
     }
 
     fn allows_host(&self, name: &str) -> bool {
-        let host = match name.strip_prefix("*.") {
-            Some(host) if self.wildcards => host,
-            Some(_) => return false,
-            None => name,
+        let (host, suffixes) = match name.strip_prefix("*.") {
+            Some(host) => (host, &self.wildcard_suffixes),
+            None => (name, &self.dns_suffixes),
         };
-        is_host_pattern(host) && self.dns_suffixes.iter().any(|suffix| is_below(host, suffix))
+        is_host_pattern(host) && suffixes.iter().any(|suffix| is_below(host, suffix))
     }
 
     fn allows_mail(&self, name: &str) -> bool {

@@ -15,7 +15,7 @@ fn policy() -> AuthorityPolicy {
     let set = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<BTreeSet<_>>();
     AuthorityPolicy {
         dns_suffixes: set(&["contoso.com", ".svc.cluster.local"]),
-        wildcards: false,
+        wildcard_suffixes: BTreeSet::new(),
         networks: vec![("10.1.0.0".parse().unwrap(), 16), ("2001:db8::".parse().unwrap(), 32)],
         mail_domains: set(&["contoso.com"]),
         uri_prefixes: set(&["spiffe://contoso.com/", "https://contoso.com/exact"]),
@@ -102,11 +102,16 @@ fn names_inside_are_certified_and_all_others_are_not() {
 }
 
 #[test]
-fn wildcards_are_a_choice() {
-    let policy = AuthorityPolicy { wildcards: true, ..policy() };
+fn wildcards_are_a_choice_for_each_domain() {
+    let wildcard_suffixes = ["dev.contoso.com".to_owned(), "other.test".to_owned()].into();
+    let policy = AuthorityPolicy { wildcard_suffixes, ..policy() };
     let dns = |name: &str| check(&policy, |wanted| wanted.alternative_names.dns = vec![name.to_owned()]);
-    assert_eq!(dns("*.contoso.com"), Ok(()));
-    assert_eq!(dns("*.com"), Err(NotAllowed::Name("*.com".to_owned())));
+    for name in ["*.dev.contoso.com", "*.A.DEV.contoso.com", "*.other.test", "x.contoso.com"] {
+        assert_eq!(dns(name), Ok(()), "{name}");
+    }
+    for name in ["*.com", "*.contoso.com", "*.prod.contoso.com", "*.notdev.contoso.com", "x.other.test"] {
+        assert_eq!(dns(name), Err(NotAllowed::Name(name.to_owned())), "{name}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What an authority of the vault lets through and what not, where a rule could be read in two ways.
 
-use vouchsafe_crypto::pki::{ParsedCertificate, RevocationReason};
+use vouchsafe_crypto::pki::{AlternativeNames, ParsedCertificate, RevocationReason};
 use vouchsafe_domain::vault::certificate::{
     CertificateVersion, PendingCertificate, PendingStatus, PolicyPatch,
 };
@@ -11,6 +11,11 @@ async fn with_rules(seed: u64, rules: &str) -> House {
     let house = House::new(seed).await;
     house.set_authority("ours", rules).await.expect("an issuer");
     house
+}
+
+async fn ended(house: &House, name: &str, policy: PolicyPatch) -> PendingCertificate {
+    house.begin(name, policy).await.expect("an operation");
+    house.poll(name).await.expect("an operation")
 }
 
 fn failure(pending: &PendingCertificate) -> &str {
@@ -47,4 +52,23 @@ async fn the_key_of_a_certificate_that_was_revoked_is_not_certified_again() {
     let third = house.make("web", policy()).await;
     assert_ne!(spki(&second), spki(&third));
     assert_eq!(spki(&third), spki(&house.make("web", policy()).await), "the new one is kept");
+}
+
+fn dns(name: &str) -> PolicyPatch {
+    let sans = AlternativeNames { dns: vec![name.to_owned()], ..AlternativeNames::default() };
+    PolicyPatch { sans: Some(sans), subject: Some("CN=service".to_owned()), ..by("ours") }
+}
+
+#[tokio::test]
+async fn wildcards_are_allowed_below_the_domains_whose_rules_say_so_and_nowhere_else() {
+    let house = with_rules(121, "prod.corp.test, *.dev.test").await;
+    for (name, host, came_to) in [
+        ("a", "www.prod.corp.test", "completed"),
+        ("b", "*.prod.corp.test", "RequestRefused"),
+        ("c", "*.dev.test", "completed"),
+        ("d", "*.x.dev.test", "completed"),
+        ("e", "www.dev.test", "completed"),
+    ] {
+        assert_eq!(failure(&ended(&house, name, dns(host)).await), came_to, "{host}");
+    }
 }

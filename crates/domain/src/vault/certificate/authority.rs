@@ -122,8 +122,9 @@ impl AuthorityRules {
             } else if let Some(domain) = rule.strip_prefix('@') {
                 rules.mail_domains.insert(domain_of(domain, rule)?);
             } else if let Some(domain) = rule.strip_prefix("*.") {
-                rules.wildcards = true;
-                rules.dns_suffixes.insert(domain_of(domain, rule)?);
+                let domain = domain_of(domain, rule)?;
+                rules.wildcard_suffixes.insert(domain.clone());
+                rules.dns_suffixes.insert(domain);
             } else if rule.contains("://") {
                 if !subject::is_uri(rule) {
                     return Err(wrong(rule));
