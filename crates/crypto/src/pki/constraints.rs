@@ -27,7 +27,8 @@ pub struct AuthorityPolicy {
     pub mail_domains: BTreeSet<String>,
     /// Beginnings of URIs that may be named; each ends in `/` or names one URI in full.
     pub uri_prefixes: BTreeSet<String>,
-    /// Purposes that certificates may have, as object identifiers; with none given, a certificate must have none.
+    /// Purposes that certificates may have, as object identifiers. With some given, a certificate must name one or more
+    /// of them; with none given, it must name none.
     pub purposes: BTreeSet<String>,
     /// The longest life of a certificate.
     pub lifetime_seconds_max: u64,
@@ -45,6 +46,9 @@ pub enum NotAllowed {
     /// There is a name of a kind that is never certified.
     #[error("this authority does not certify names of this kind")]
     NameKind,
+    /// It names no purpose, which is every purpose.
+    #[error("this authority certifies for some purposes only, and none is named")]
+    NoPurpose,
     /// A purpose is outside.
     #[error("this authority does not certify the purpose `{0}`")]
     Purpose(String),
@@ -135,6 +139,10 @@ impl AuthorityPolicy {
     }
 
     fn check_purposes(&self, purposes: &[String]) -> Result<(), NotAllowed> {
+        // SECURITY: a certificate without the extension may be used for everything (RFC 5280 §4.2.1.12).
+        if purposes.is_empty() && !self.purposes.is_empty() {
+            return Err(NotAllowed::NoPurpose);
+        }
         match purposes.iter().find(|purpose| !self.purposes.contains(*purpose)) {
             Some(purpose) => Err(NotAllowed::Purpose(purpose.clone())),
             None => Ok(()),

@@ -136,6 +136,10 @@ fn purposes_and_lifetimes_are_bounded() {
     let signing = "1.3.6.1.5.5.7.3.3".to_owned();
     let refused = check(&policy, |wanted| wanted.purposes.push(signing.clone()));
     assert_eq!(refused, Err(NotAllowed::Purpose(signing)));
+    // No purpose is every purpose.
+    assert_eq!(check(&policy, |wanted| wanted.purposes.clear()), Err(NotAllowed::NoPurpose));
+    let for_nothing = AuthorityPolicy { purposes: BTreeSet::new(), ..self::policy() };
+    assert_eq!(check(&for_nothing, |wanted| wanted.purposes.clear()), Ok(()));
     let mut long = profile("a.contoso.com", &Key::p256());
     assert_eq!(policy.check_profile(&long), Ok(()));
     long.validity.not_after += 1;
@@ -179,7 +183,9 @@ fn a_request_with_something_critical_that_is_unknown_is_refused() {
              -config req.conf -outform DER -out made.der",
         );
         let request = parse_csr(&openssl.read("made.der")).unwrap();
-        assert_eq!(policy().check_csr(&request).err(), refused, "{line}");
+        // These requests name no purposes.
+        let policy = AuthorityPolicy { purposes: BTreeSet::new(), ..policy() };
+        assert_eq!(policy.check_csr(&request).err(), refused, "{line}");
     }
 }
 

@@ -72,3 +72,14 @@ async fn wildcards_are_allowed_below_the_domains_whose_rules_say_so_and_nowhere_
         assert_eq!(failure(&ended(&house, name, dns(host)).await), came_to, "{host}");
     }
 }
+
+/// A certificate without the extension is good for every purpose (RFC 5280 §4.2.1.12).
+#[tokio::test]
+async fn a_certificate_without_a_purpose_is_not_issued() {
+    let house = with_rules(122, "example.test").await;
+    let nothing = PolicyPatch { ekus: Some(Vec::new()), ..by("ours") };
+    assert_eq!(failure(&ended(&house, "nothing", nothing).await), "RequestRefused");
+    let said = PolicyPatch { ekus: Some(vec!["1.3.6.1.5.5.7.3.2".to_owned()]), ..by("ours") };
+    assert_eq!(failure(&ended(&house, "said", said).await), "completed");
+    assert_eq!(failure(&ended(&house, "default", by("ours")).await), "completed");
+}
