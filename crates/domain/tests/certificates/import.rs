@@ -151,3 +151,17 @@ async fn an_imported_authority_signs_but_the_policy_of_its_successor_certifies_n
     let read = import(&house, "ca", &write_pem(&bundle), None, None).await.expect("a certificate");
     assert!(read.policy.expect("a policy").x509.key_usage.is_empty());
 }
+
+#[tokio::test]
+async fn an_import_does_not_name_an_issuer_that_is_not_there() {
+    let house = House::new(85).await;
+    let file = write_pem(&bundle(KeySpec::P256));
+    let policy = || {
+        let issuer = IssuerChoice::parse("ours").expect("an issuer");
+        Some(PolicyPatch { issuer: Some(issuer), ..PolicyPatch::default() })
+    };
+    let refused = import(&house, "web", &file, None, policy()).await;
+    assert!(matches!(refused, Err(Error::BadParameter(_))));
+    house.set_authority("ours", "example.test").await.expect("an issuer");
+    import(&house, "web", &file, None, policy()).await.expect("imported");
+}

@@ -274,3 +274,41 @@ async fn what_is_disabled_while_it_is_renewed_stays_disabled() {
     assert!(renewed.previous.is_some() && renewed.attributes.disabled);
     assert!(house.secret("web", None).await.is_err());
 }
+
+#[tokio::test]
+async fn a_renewal_that_cannot_begin_is_there_to_be_seen_and_tried_again_hours_later() {
+    let house = House::new(47).await;
+    house.set_authority("ours", "example.test").await.expect("an issuer");
+    let made = house.make("web", PolicyPatch { lifetime_actions: renews_at(50), ..by("ours") }).await;
+    let (context, platform) = (house.opened.context(), house.platform());
+    platform
+        .delete_certificate_issuer(&context, &house.caller, house.at(), &issuer_name("ours"))
+        .await
+        .expect("deleted");
+    house.forward(200 * DAY);
+    let jobs = house.jobs().await;
+    assert_eq!((jobs.renewed, jobs.ended, jobs.failed), (0, 1, 0));
+    let failed = house.poll("web").await.expect("an operation");
+    let PendingStatus::Failed(failure) = &failed.status else { panic!("{:?}", failed.status) };
+    assert!(failure.code == "RenewalRefused" && failure.message.contains("ours"), "{failure:?}");
+    assert!(failed.renewal && !house.key_waits("web").await);
+    assert_eq!(house.jobs().await, QUIET);
+    house.set_authority("ours", "example.test").await.expect("an issuer");
+    assert_eq!(house.jobs().await, QUIET, "the next try is hours away");
+    house.forward(vouchsafe_domain::limits::RENEWAL_RETRY);
+    assert_eq!(house.jobs().await.renewed, 1);
+    assert_eq!(house.jobs().await.ended, 1);
+    assert_eq!(house.get("web").await.expect("a certificate").version.previous, Some(made.version));
+}
+
+#[tokio::test]
+async fn an_update_of_a_certificate_does_not_name_an_issuer_that_is_not_there() {
+    let house = House::new(48).await;
+    house.make("web", itself()).await;
+    let (context, name) = (house.opened.context(), object("web"));
+    let update = CertificateUpdate { policy: Some(by("nobody")), ..CertificateUpdate::default() };
+    let platform = house.platform();
+    let refused =
+        platform.update_certificate(&context, &house.caller, house.at(), &name, None, &update).await;
+    assert!(matches!(refused, Err(vouchsafe_domain::vault::Error::BadParameter(_))));
+}

@@ -63,6 +63,7 @@ impl Platform {
                     (Some(patch), Some(before)) => {
                         let after = patch.apply(&before.noun, context.now).map_err(Error::BadParameter)?;
                         crate::vault::key::protection(&admitted.vault, after.key.in_token)?;
+                        self.issuer_is_usable(&place, &after).await?;
                         Some((after, Some(before.revision)))
                     }
                     (_, before) => before.map(|found| (found.noun, None)),

@@ -30,7 +30,7 @@ use crate::vault::decide::labels_and_validity;
 use crate::vault::error::Error;
 use crate::vault::key::protection;
 use crate::vault::load::{Attempt, expect, sealed, until_done};
-use crate::vault::object::{Collection, ObjectKind};
+use crate::vault::object::{Collection, ObjectKind, Place};
 
 /// A key with its certificates, as a file has them.
 pub enum CertificateFile {
@@ -133,7 +133,7 @@ impl Platform {
                 let belongings = self.name_is_ours(&place, name).await?;
                 labels_and_validity(&wanted.attributes.tags, None, None).map_err(Error::BadParameter)?;
                 if taken.is_none() {
-                    *taken = Some(self.take_over(context, &admitted.vault, wanted).await?);
+                    *taken = Some(self.take_over(context, &place, &admitted.vault, wanted).await?);
                 }
                 Ok((standing, belongings))
             };
@@ -188,6 +188,7 @@ impl Platform {
     async fn take_over(
         &self,
         context: &Context,
+        place: &Place,
         vault: &Vault,
         wanted: &CertificateToImport,
     ) -> Result<Taken, Error> {
@@ -214,6 +215,7 @@ impl Platform {
             None => observed,
         };
         protection(vault, policy.key.in_token)?;
+        self.issuer_is_usable(place, &policy).await?;
         let held = self.holder_for(policy.key.in_token, key.spec())?.import(key, Exportable::Never).await?;
         Ok(Taken { held, public, chain, leaf_at, policy })
     }

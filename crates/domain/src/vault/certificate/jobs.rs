@@ -28,7 +28,7 @@ use crate::time::Timestamp;
 use crate::vault::decide::labels_and_validity;
 use crate::vault::error::Error;
 use crate::vault::key::protection;
-use crate::vault::load::{Attempt, Found};
+use crate::vault::load::{Attempt, Found, expect, sealed};
 use crate::vault::object::{Collection, Place};
 use crate::world::TenantSnapshot;
 
@@ -56,6 +56,16 @@ impl CertificateJobs {
 
 /// The audit entry's action when the job says that a certificate will expire: Azure's name of the event.
 const NEAR_EXPIRY: &str = "Microsoft.KeyVault.CertificateNearExpiry";
+
+/// What became of a renewal that is due.
+enum Renewal {
+    /// There is an operation for it.
+    Begun,
+    /// There is an operation that failed at once.
+    Refused,
+    /// Another operation goes on, or it is not yet time to try again.
+    Waits,
+}
 
 /// The vault that a run is in.
 struct Here<'a> {
@@ -213,10 +223,18 @@ impl Platform {
         let due = |wanted| due(&head.noun.current, &policy, wanted);
         let renews = !policy.disabled && policy.issuer.name != IssuerChoice::Unknown;
         let renewal = due(LifetimeActionType::AutoRenew).filter(|_| renews);
-        // One that is not begun waits for the operation that goes on, or for the time to try again.
-        if renewal.is_some_and(|due| due <= now) && self.renew(here, &place, head.revision).await? {
-            jobs.renewed += 1;
-            return Ok(Some(now));
+        if renewal.is_some_and(|due| due <= now) {
+            match self.renew(here, &place, head.revision).await? {
+                Renewal::Begun => {
+                    jobs.renewed += 1;
+                    return Ok(Some(now));
+                }
+                Renewal::Refused => {
+                    jobs.ended += 1;
+                    return Ok(Some(now));
+                }
+                Renewal::Waits => {}
+            }
         }
         // Nobody here renews what somebody outside issues: whoever does is told.
         let unknown = policy.issuer.name == IssuerChoice::Unknown;
@@ -233,7 +251,9 @@ impl Platform {
 
     /// Begins the operation that makes the next version, unless there is one, or the version is another than the one
     /// that is due.
-    async fn renew(&self, here: &Here<'_>, place: &Place, due: Revision) -> Result<bool, Error> {
+    ///
+    /// One that cannot begin - its issuer is gone - is there as a failed operation, so that somebody sees it.
+    async fn renew(&self, here: &Here<'_>, place: &Place, due: Revision) -> Result<Renewal, Error> {
         let context = here.context;
         let standing = self.standing(place).await?;
         let waits = standing.pending.as_ref().is_some_and(|found| match found.noun.status {
@@ -241,23 +261,32 @@ impl Platform {
             PendingStatus::Failed(_) if found.noun.renewal => found.noun.retry_due() > context.now,
             _ => false,
         });
-        let (Some(head), Some(policy)) = (&standing.head, &standing.policy) else { return Ok(false) };
+        let (Some(head), Some(policy)) = (&standing.head, &standing.policy) else {
+            return Ok(Renewal::Waits);
+        };
         if waits || standing.deleted.is_some() || head.revision != due {
-            return Ok(false);
+            return Ok(Renewal::Waits);
         }
         let (head, policy) = (head.noun.clone(), policy.noun.clone());
-        // The policy was checked when it was written; the vault and its issuers may have changed since.
-        protection(here.vault, policy.key.in_token)?;
-        self.issuer_is_usable(place, &policy).await?;
-        labels_and_validity(&head.current.attributes.tags, None, None).map_err(Error::BadParameter)?;
-        let ready = self.prepare(place, Some(&head), &policy, context.for_issuing()?).await?;
-        let pending = PendingCertificate {
+        let prepared = async {
+            // The policy was checked when it was written; the vault and its issuers may have changed since.
+            protection(here.vault, policy.key.in_token)?;
+            self.issuer_is_usable(place, &policy).await?;
+            labels_and_validity(&head.current.attributes.tags, None, None).map_err(Error::BadParameter)?;
+            self.prepare(place, Some(&head), &policy, context.for_issuing()?).await
+        };
+        let (ready, refused) = match prepared.await {
+            Ok(ready) => (Some(ready), None),
+            Err(Error::BadParameter(why)) => (None, Some(why)),
+            Err(error) => return Err(error),
+        };
+        let mut pending = PendingCertificate {
             request: self.entropy.uuid(),
             version: ObjectVersion(self.entropy.uuid()),
             status: PendingStatus::InProgress,
             cancellation_requested: false,
             policy: policy.clone(),
-            csr: ready.csr.clone(),
+            csr: ready.as_ref().map(|ready| ready.csr.clone()).unwrap_or_default(),
             attributes: head.current.attributes.clone(),
             preserve_order: head.current.preserve_order,
             created: context.now,
@@ -266,8 +295,24 @@ impl Platform {
             next_poll: None,
             renewal: true,
         };
+        if let Some(why) = refused {
+            pending = pending.failed("RenewalRefused", &why, context.now);
+        }
         let scope = here.scope().object("certificates", &head.name);
         let entry = own_entry(context, CreateCertificate::ACTION.as_str(), scope.canonical());
+        let Some(ready) = ready else {
+            let intent = self.trail.announce(entry).await?;
+            let commit = intent.commit().guard(place.deleted(), Expect::Absent);
+            let commit = commit.guard(place.head(), Expect::At(due)).put(
+                place.extra(Kind::PendingCertificate),
+                expect(standing.pending.as_ref()),
+                sealed(&pending),
+            );
+            return Ok(match self.attempt(intent, commit, (), context).await? {
+                Attempt::Done(()) => Renewal::Refused,
+                Attempt::Again => Renewal::Waits,
+            });
+        };
         let begun = async {
             let intent = self.trail.announce(entry).await?;
             let commit = self.begin(intent.commit(), place, &head.name, standing, &pending, &ready).await?;
@@ -281,10 +326,10 @@ impl Platform {
             }
         };
         match self.attempt(intent, commit, (), context).await? {
-            Attempt::Done(()) => Ok(true),
+            Attempt::Done(()) => Ok(Renewal::Begun),
             Attempt::Again => {
                 self.forget_prepared(Some((policy, ready))).await;
-                Ok(false)
+                Ok(Renewal::Waits)
             }
         }
     }

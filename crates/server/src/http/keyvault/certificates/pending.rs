@@ -100,7 +100,8 @@ fn said(asked: &Asked, name: &ObjectName, pending: &PendingCertificate) -> wire:
     wire::CertificateOperation {
         id: pending_id(asked, name),
         issuer: Some(policy::said_issuer(&pending.policy)),
-        csr: Some(wire::Der(pending.csr.clone())),
+        // A renewal that could not begin has no request.
+        csr: (!pending.csr.is_empty()).then(|| wire::Der(pending.csr.clone())),
         cancellation_requested: pending.cancellation_requested,
         status: pending.status.as_str().to_owned(),
         status_details: details(pending).map(str::to_owned),
