@@ -241,12 +241,17 @@ async fn an_account_is_made_once_and_again_when_the_issuer_or_its_owner_wants_an
     attempt(&house, "two").await;
     // The issuer has forgotten it.
     attempt(&house, "three").await;
-    // Writing the same issuer again keeps it; another password, or another account, does not.
-    write(&house, account("me")).await.expect("an issuer");
+    // Saying the same of the issuer again keeps it; another password, or another account, does not.
+    let (context, name) = (house.opened.context(), issuer_name("acme"));
+    let same = account("me");
+    let changed =
+        house.platform().update_certificate_issuer(&context, &house.caller, house.at(), &name, &same);
+    changed.await.expect("an issuer");
     attempt(&house, "four").await;
-    write(&house, IssuerPatch { password: Some(SecretString::new("q".to_owned())), ..account("me") })
-        .await
-        .expect("an issuer");
+    let other = IssuerPatch { password: Some(SecretString::new("q".to_owned())), ..account("me") };
+    let changed =
+        house.platform().update_certificate_issuer(&context, &house.caller, house.at(), &name, &other);
+    changed.await.expect("an issuer");
     attempt(&house, "five").await;
     let asked: Vec<String> = scripted.asked().iter().map(|asked| spoken(asked)).collect();
     assert_eq!(
@@ -301,4 +306,35 @@ async fn what_no_issuer_outside_could_certify_is_refused_before_a_key_is_made() 
     }
     assert!(!house.key_waits("web").await);
     assert!(scripted.asked().is_empty());
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_written_again_has_nothing_that_was_not_said_again() {
+    let (house, scripted) = house(78, vec![Answer::Refused, Answer::Refused]).await;
+    let (context, name) = (house.opened.context(), issuer_name("acme"));
+    let read = async || {
+        let read = house.platform().get_certificate_issuer(&context, &house.caller, house.at(), &name);
+        read.await.expect("an issuer").0
+    };
+    let whole = IssuerPatch {
+        password: Some(SecretString::new("p".to_owned())),
+        organization: Some(Organization::default()),
+        disabled: Some(true),
+        ..account("me")
+    };
+    write(&house, whole).await.expect("an issuer");
+    let before = read().await;
+    assert!(before.disabled && before.organization.is_some());
+    house.forward(DAY);
+    write(&house, account("me")).await.expect("an issuer");
+    let after = read().await;
+    assert_eq!((after.disabled, after.organization, after.created), (false, None, before.created));
+    house.begin("web", by("acme")).await.expect("an operation");
+    assert_eq!(failure(&poll(&house).await), "RequestRefused");
+    assert_eq!(scripted.asked().first().map(String::as_str), Some("register me - []"), "the password stayed");
+    write(&house, IssuerPatch { provider: Some(Provider::Acme), ..IssuerPatch::default() })
+        .await
+        .expect("one");
+    assert_eq!(read().await.account, None);
+    assert!(write(&house, IssuerPatch::default()).await.is_err(), "an issuer has a provider");
 }

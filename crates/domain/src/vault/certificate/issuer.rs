@@ -147,7 +147,8 @@ pub(super) struct StoredIssuer {
     pub registration: Option<SecretBytes>,
 }
 
-/// What a caller says of an issuer; what is not mentioned stays, or gets its default.
+/// What a caller says of an issuer; what is not mentioned stays when it is changed, and gets its default when it is
+/// written whole.
 #[derive(Default)]
 pub struct IssuerPatch {
     /// Who stands behind it.
@@ -163,15 +164,19 @@ pub struct IssuerPatch {
 }
 
 impl IssuerPatch {
-    /// The issuer that a `PUT` makes, or a `PATCH` of what was there before.
+    /// The issuer that a `PUT` makes, which has nothing of what was there before but its name, its date and its private
+    /// authority; or a `PATCH`, which leaves what it does not mention.
     pub(super) fn apply(
         &self,
         name: &IssuerName,
         before: Option<&StoredIssuer>,
+        replaces: bool,
         now: Timestamp,
     ) -> Result<StoredIssuer, String> {
         let old = before.map(|stored| &stored.issuer);
-        let provider = self.provider.or(old.map(|issuer| issuer.provider));
+        let left = before.filter(|_| !replaces);
+        let stays = left.map(|stored| &stored.issuer);
+        let provider = self.provider.or(stays.map(|issuer| issuer.provider));
         let provider = provider.ok_or_else(|| "an issuer must have a provider".to_owned())?;
         if old.is_some_and(|issuer| issuer.authority.is_some() && issuer.provider != provider) {
             return Err("an issuer with an authority of this vault keeps its provider".to_owned());
@@ -179,26 +184,28 @@ impl IssuerPatch {
         let issuer = Issuer {
             name: old.map_or_else(|| name.clone(), |issuer| issuer.name.clone()),
             provider,
-            account: self.account.clone().or_else(|| old.and_then(|issuer| issuer.account.clone())),
+            account: self.account.clone().or_else(|| stays.and_then(|issuer| issuer.account.clone())),
             organization: self
                 .organization
                 .clone()
-                .or_else(|| old.and_then(|issuer| issuer.organization.clone())),
-            disabled: self.disabled.or(old.map(|issuer| issuer.disabled)).unwrap_or(false),
+                .or_else(|| stays.and_then(|issuer| issuer.organization.clone())),
+            disabled: self.disabled.or(stays.map(|issuer| issuer.disabled)).unwrap_or(false),
             created: old.map_or(now, |issuer| issuer.created),
             updated: now,
             authority: old.and_then(|issuer| issuer.authority),
         };
         issuer.check()?;
         let copied = |text: &SecretString| SecretString::new(text.expose(Reason::Record).to_owned());
-        let password = self.password.as_ref().or(before.and_then(|stored| stored.password.as_ref()));
+        let password = self.password.as_ref().or(left.and_then(|stored| stored.password.as_ref()));
         if password.is_some_and(|text| text.expose(Reason::Record).len() > limits::ISSUER_TEXT_BYTES_MAX) {
             return Err(format!("the password is longer than {} bytes", limits::ISSUER_TEXT_BYTES_MAX));
         }
         // An account belongs to where and with what it was made. Whoever gives the password again, even the same, wants a
         // new one.
         let same = old.is_some_and(|old| (old.provider, &old.account) == (issuer.provider, &issuer.account));
-        let kept = before.filter(|_| same && self.password.is_none());
+        let kept = before.filter(|stored| {
+            same && self.password.is_none() && stored.password.is_some() == password.is_some()
+        });
         let registration = kept.and_then(|stored| stored.registration.as_ref()).map(super::copied);
         Ok(StoredIssuer { issuer, password: password.map(copied), registration })
     }

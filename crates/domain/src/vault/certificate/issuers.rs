@@ -261,8 +261,8 @@ fn decide_issuer(
     if must_exist && before.is_none() {
         return Err(Error::IssuerNotFound(name.to_string()));
     }
-    let stored =
-        wanted.apply(name, before.map(|found| &found.noun), context.now).map_err(Error::BadParameter)?;
+    let before = before.map(|found| &found.noun);
+    let stored = wanted.apply(name, before, !must_exist, context.now).map_err(Error::BadParameter)?;
     if stored.issuer.provider == Provider::Vouchsafe {
         // SECURITY: an authority that may certify everything is never a default.
         let account = stored.issuer.account.as_deref().unwrap_or_default();
