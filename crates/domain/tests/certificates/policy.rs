@@ -199,3 +199,24 @@ fn a_lifetime_action_is_due_after_a_share_of_the_life_or_days_before_its_end() {
     let told = action(Trigger::DaysBeforeExpiry(200), LifetimeActionType::EmailContacts);
     assert_eq!(told.due(begin, end, 12), begin);
 }
+
+/// RFC 8813 §3: with id-ecPublicKey, keyEncipherment and dataEncipherment MUST NOT be present. `az`'s default policy
+/// asks for them whatever the key is.
+#[test]
+fn nothing_is_enciphered_to_a_key_on_a_curve() {
+    let curve = PolicyPatch { key_type: Some((KeyFamily::Ec, false)), ..least() };
+    let all = usages(&[
+        KeyUsage::DigitalSignature,
+        KeyUsage::KeyEncipherment,
+        KeyUsage::DataEncipherment,
+        KeyUsage::KeyAgreement,
+    ]);
+    let made = PolicyPatch { key_usage: Some(all.clone()), ..curve.clone() }.complete(NOW).expect("a policy");
+    assert_eq!(made.x509.key_usage, all, "what was asked for is kept");
+    let said = made.x509.usages(made.key.spec.family());
+    assert_eq!(said, usages(&[KeyUsage::DigitalSignature, KeyUsage::KeyAgreement]));
+    assert_eq!(made.x509.usages(KeyFamily::Rsa), all);
+    let nothing = PolicyPatch { key_usage: Some(usages(&[KeyUsage::KeyEncipherment])), ..curve };
+    let refused = nothing.complete(NOW).expect_err("refused");
+    assert!(refused.contains("curve"), "{refused}");
+}

@@ -1,5 +1,7 @@
 //! What an authority of the vault lets through and what not, where a rule could be read in two ways.
 
+use std::collections::BTreeSet;
+
 use vouchsafe_crypto::pki::{AlternativeNames, ParsedCertificate, RevocationReason};
 use vouchsafe_domain::vault::certificate::{
     CertificateVersion, PendingCertificate, PendingStatus, PolicyPatch,
@@ -82,4 +84,16 @@ async fn a_certificate_without_a_purpose_is_not_issued() {
     let said = PolicyPatch { ekus: Some(vec!["1.3.6.1.5.5.7.3.2".to_owned()]), ..by("ours") };
     assert_eq!(failure(&ended(&house, "said", said).await), "completed");
     assert_eq!(failure(&ended(&house, "default", by("ours")).await), "completed");
+}
+
+#[tokio::test]
+async fn a_certificate_for_a_key_on_a_curve_says_nothing_of_enciphering() {
+    use vouchsafe_crypto::pki::KeyUsage::{DataEncipherment, DigitalSignature, KeyEncipherment};
+    let house = with_rules(124, "example.test").await;
+    for (name, issuer) in [("own", "Self"), ("issued", "ours")] {
+        let usage = [DigitalSignature, KeyEncipherment, DataEncipherment].into();
+        let made = house.make(name, PolicyPatch { key_usage: Some(usage), ..by(issuer) }).await;
+        let leaf = ParsedCertificate::from_der(made.leaf().expect("a certificate")).expect("X.509");
+        assert_eq!(leaf.key_usage(), Some(&BTreeSet::from([DigitalSignature])), "{name}");
+    }
 }

@@ -236,7 +236,7 @@ impl PolicyPatch {
             return Err("the policy asks for another kind of key than the file has".to_owned());
         }
         if policy.x509 != observed.x509 {
-            policy.x509.check()?;
+            policy.x509.check(policy.key.spec.family())?;
         }
         policy.check_actions()?;
         Ok(policy)
@@ -350,7 +350,7 @@ fn default_action(issuer: &IssuerChoice) -> LifetimeAction {
 impl CertificatePolicy {
     /// Refuses what Key Vault documents as wrong, and what could not be issued.
     pub fn check(&self) -> Result<(), String> {
-        self.x509.check()?;
+        self.x509.check(self.key.spec.family())?;
         self.check_actions()
     }
 
@@ -387,17 +387,22 @@ impl CertificatePolicy {
 }
 
 impl X509Properties {
-    /// The key usages that certificates get.
+    /// The key usages that certificates for a key of this family get.
     ///
     /// SECURITY: none of them certifies others, whatever the policy asks for. `az keyvault certificate
     /// get-default-policy` asks for keyCertSign and cRLSign, so asking is no mistake; but a certificate that is no
-    /// authority must not have them (RFC 5280 §4.2.1.9), and ours never are.
-    pub fn usages(&self) -> BTreeSet<KeyUsage> {
-        let certifies = [KeyUsage::KeyCertSign, KeyUsage::CrlSign];
-        self.key_usage.iter().copied().filter(|usage| !certifies.contains(usage)).collect()
+    /// authority must not have them (RFC 5280 §4.2.1.9), and ours never are. Nor is anything enciphered to a key on a
+    /// curve (RFC 8813 §3), for which the same default policy asks, too.
+    pub fn usages(&self, family: KeyFamily) -> BTreeSet<KeyUsage> {
+        let is_possible = |usage: &KeyUsage| match usage {
+            KeyUsage::KeyCertSign | KeyUsage::CrlSign => false,
+            KeyUsage::KeyEncipherment | KeyUsage::DataEncipherment => family == KeyFamily::Rsa,
+            _ => true,
+        };
+        self.key_usage.iter().copied().filter(is_possible).collect()
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&self, family: KeyFamily) -> Result<(), String> {
         if self.subject.is_empty() && self.sans.is_empty() {
             return Err("the policy must have a subject or subject alternative names".to_owned());
         }
@@ -414,9 +419,11 @@ impl X509Properties {
             return Err(format!("the extended key usage `{shown}` is not an object identifier"));
         }
         // No usage at all would restrict the key in nothing.
-        if self.usages().is_empty() && !self.key_usage.is_empty() {
+        if self.usages(family).is_empty() && !self.key_usage.is_empty() {
             return Err(
-                "a certificate of a vault cannot certify others: keyCertSign and cRLSign alone say nothing"
+                "no key usage is left: a certificate of a vault cannot certify others (keyCertSign, \
+                        cRLSign), and nothing is enciphered to a key on a curve (keyEncipherment, \
+                        dataEncipherment)"
                     .to_owned(),
             );
         }

@@ -62,7 +62,7 @@ pub(super) fn profile(
         subject,
         alternative_names: sans.clone(),
         purposes: ekus.clone(),
-        key_usage: policy.x509.usages(),
+        key_usage: policy.x509.usages(policy.key.spec.family()),
         validity: validity(*validity_months, now),
         basic_constraints: Some(BasicConstraints { is_authority: false, path_length: None }),
         serial,
