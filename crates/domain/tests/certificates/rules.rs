@@ -7,7 +7,7 @@ use vouchsafe_domain::vault::certificate::{
     CertificateVersion, PendingCertificate, PendingStatus, PolicyPatch,
 };
 
-use crate::support::{House, by, object};
+use crate::support::{DAY, House, by, object};
 
 async fn with_rules(seed: u64, rules: &str) -> House {
     let house = House::new(seed).await;
@@ -95,5 +95,34 @@ async fn a_certificate_for_a_key_on_a_curve_says_nothing_of_enciphering() {
         let made = house.make(name, PolicyPatch { key_usage: Some(usage), ..by(issuer) }).await;
         let leaf = ParsedCertificate::from_der(made.leaf().expect("a certificate")).expect("X.509");
         assert_eq!(leaf.key_usage(), Some(&BTreeSet::from([DigitalSignature])), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn months_are_cut_to_the_days_of_the_rule_in_every_season() {
+    for (seed, days, months, season, came_to) in [
+        // Three months are 89 to 92 days.
+        (130, 90, 3, 0, "completed"),
+        (131, 90, 3, 150, "completed"),
+        (132, 90, 4, 0, "RequestRefused"),
+        (133, 90, 4, 20, "RequestRefused"),
+        (134, 365, 12, 0, "completed"),
+        (135, 365, 12, 360, "completed"),
+        (136, 365, 13, 0, "RequestRefused"),
+        (137, 3_650, 120, 0, "completed"),
+        // Nobody can ask for less than a month.
+        (138, 10, 1, 0, "completed"),
+        (139, 10, 2, 0, "RequestRefused"),
+    ] {
+        let case = format!("{months} months under days:{days}, {season} days into the year");
+        let house = with_rules(seed, &format!("example.test days:{days}")).await;
+        house.forward(season * DAY);
+        let policy = PolicyPatch { validity_months: Some(months), ..by("ours") };
+        assert_eq!(failure(&ended(&house, "web", policy).await), came_to, "{case}");
+        if came_to == "completed" {
+            let made = house.get("web").await.expect("a certificate").version;
+            let life = made.expires.expect("a date").since(made.not_before.expect("a date"));
+            assert!(life <= days * DAY && life > (days - 2) * DAY, "{case}: {life:?}");
+        }
     }
 }

@@ -165,6 +165,11 @@ fn network_of(rule: &str) -> Option<(IpAddr, u8)> {
     Some((address, bits))
 }
 
+/// At most so many days are in so many months, whenever they begin: 28, 58, 89 and so on.
+fn fewest_days(months: u32) -> u64 {
+    (u64::from(months) * 365 / 12).saturating_sub(2)
+}
+
 /// Where an authority stands.
 pub(super) fn place(partition: Partition, id: AuthorityId) -> Key {
     Key::new(partition, Kind::CertificateAuthority, id.to_string())
@@ -308,8 +313,12 @@ impl Platform {
         }
         let own =
             ParsedCertificate::from_der(&authority.certificate).map_err(|e| Fault::Broken(e.to_string()))?;
+        let months = pending.policy.x509.validity_months;
+        if months > 1 && fewest_days(months) * 86_400 > rules.lifetime_seconds_max {
+            return Ok(Err(NotAllowed::Lifetime(rules.lifetime_seconds_max)));
+        }
         let now = context.for_issuing()?;
-        let mut validity = signing::validity(pending.policy.x509.validity_months, now);
+        let mut validity = signing::validity(months, now);
         if own.validity().not_after <= now.moment().seconds() {
             let problem =
                 "the life of the private authority has ended: delete the issuer, and write it again";
@@ -318,6 +327,10 @@ impl Platform {
         // Nothing outlives its issuer, nor is older.
         validity.not_after = validity.not_after.min(own.validity().not_after);
         validity.not_before = validity.not_before.max(own.validity().not_before);
+        // Months have days as the season is, and a certificate begins before it is made: what is beyond the rule by no
+        // more than that is cut.
+        let longest = validity.not_before.saturating_add(rules.lifetime_seconds_max);
+        validity.not_after = validity.not_after.min(longest);
         let base = self.authority_url(vault, id);
         let profile = CertificateProfile {
             subject: csr.subject().clone(),
