@@ -312,3 +312,42 @@ async fn an_update_of_a_certificate_does_not_name_an_issuer_that_is_not_there() 
         platform.update_certificate(&context, &house.caller, house.at(), &name, None, &update).await;
     assert!(matches!(refused, Err(vouchsafe_domain::vault::Error::BadParameter(_))));
 }
+
+#[tokio::test]
+async fn a_renewal_that_was_cancelled_is_begun_again_hours_later_and_not_with_the_next_tick() {
+    let house = House::new(49).await;
+    house.make("web", PolicyPatch { lifetime_actions: renews_at(50), ..itself() }).await;
+    house.forward(200 * DAY);
+    assert_eq!(house.jobs().await.renewed, 1);
+    let (context, name) = (house.opened.context(), object("web"));
+    let platform = house.platform();
+    let cancelled =
+        platform.update_pending_certificate(&context, &house.caller, house.at(), &name, true).await;
+    cancelled.expect("cancelled");
+    assert_eq!(house.jobs().await, CertificateJobs { ended: 1, ..QUIET });
+    assert_eq!(house.jobs().await, QUIET);
+    assert_eq!(house.poll("web").await.expect("an operation").status, PendingStatus::Cancelled);
+    house.forward(vouchsafe_domain::limits::RENEWAL_RETRY);
+    assert_eq!(house.jobs().await.renewed, 1);
+}
+
+#[tokio::test]
+async fn an_operation_of_a_user_that_failed_is_there_to_be_seen_before_a_renewal_replaces_it() {
+    let house = House::new(45).await;
+    house.set_authority("ours", "example.test").await.expect("an issuer");
+    house.make("web", PolicyPatch { lifetime_actions: renews_at(50), ..by("ours") }).await;
+    house.forward(200 * DAY);
+    let wrong = PolicyPatch {
+        subject: Some("CN=www.other.test".to_owned()),
+        lifetime_actions: renews_at(50),
+        ..by("ours")
+    };
+    let begun = house.begin("web", wrong).await.expect("an operation");
+    house.poll("web").await.expect("an operation");
+    let jobs = house.jobs().await;
+    assert_eq!((jobs.renewed, jobs.ended), (0, 0));
+    let seen = house.poll("web").await.expect("an operation");
+    assert!(seen.request == begun.request && matches!(seen.status, PendingStatus::Failed(_)));
+    house.forward(vouchsafe_domain::limits::RENEWAL_RETRY);
+    assert_eq!(house.jobs().await.renewed, 1);
+}

@@ -244,7 +244,7 @@ impl Platform {
         if told.is_some_and(|due| due <= now) && self.tell(here, &place, head).await? {
             jobs.told += 1;
         }
-        let waits = pending.filter(|pending| pending.renewal).map(PendingCertificate::retry_due);
+        let waits = pending.and_then(PendingCertificate::renewal_waits_until);
         let renewal = renewal.map(|due| waits.map_or(due, |until| until.max(due)).max(now));
         Ok(renewal.into_iter().chain(told.filter(|due| *due > now)).min())
     }
@@ -258,8 +258,7 @@ impl Platform {
         let standing = self.standing(place).await?;
         let waits = standing.pending.as_ref().is_some_and(|found| match found.noun.status {
             PendingStatus::InProgress => true,
-            PendingStatus::Failed(_) if found.noun.renewal => found.noun.retry_due() > context.now,
-            _ => false,
+            _ => found.noun.renewal_waits_until().is_some_and(|until| until > context.now),
         });
         let (Some(head), Some(policy)) = (&standing.head, &standing.policy) else {
             return Ok(Renewal::Waits);

@@ -151,8 +151,14 @@ impl PendingCertificate {
         }
     }
 
-    /// When a failed renewal is tried again.
-    pub(super) fn retry_due(&self) -> Timestamp {
-        self.updated.plus(limits::RENEWAL_RETRY)
+    /// Until when no renewal is begun in its place: somebody who cancelled it means it, and whoever began it is to see
+    /// why it failed.
+    pub(super) fn renewal_waits_until(&self) -> Option<Timestamp> {
+        match self.status {
+            PendingStatus::Failed(_) | PendingStatus::Cancelled => {
+                Some(self.updated.plus(limits::RENEWAL_RETRY))
+            }
+            PendingStatus::InProgress | PendingStatus::Completed => None,
+        }
     }
 }
