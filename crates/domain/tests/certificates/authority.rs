@@ -171,7 +171,9 @@ fn says(answer: &[u8], tag: u8) -> bool {
     // CertStatus follows the CertID: [0] good is empty, [1] revoked has a time in it.
     match tag {
         0 => answer.windows(3).any(|window| window == [0x80, 0x00, 0x18]),
-        _ => answer.windows(4).any(|window| window[0] == 0xa1 && window[2] == 0x18 && window[3] == 0x0f),
+        // With a reason beside the time, or without one. Before the time of the answer stands a hash, whose end can be
+        // anything else.
+        _ => answer.windows(4).any(|window| matches!(window, [0xa1, 0x16 | 0x11, 0x18, 0x0f])),
     }
 }
 
