@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 use crate::timekeeping::{ElapsedTime, IssueTime, Reading, Timekeeper};
 use crate::token::VerifiedTokens;
 use crate::token::audience::ServiceNames;
-use crate::vault::certificate::{Calendar, RememberedAnswers, remembered_answers};
+use crate::vault::certificate::{Calendar, RememberedAnswers};
 use crate::world::{TenantSnapshot, Worlds};
 
 /// What holds for the whole deployment.
@@ -133,7 +133,7 @@ impl Platform {
             backup_key,
             holders,
             certificate_issuers: Vec::new(),
-            answers: remembered_answers(),
+            answers: RememberedAnswers::default(),
             calendar: Calendar::default(),
             time,
             token_references: futures_util::lock::Mutex::new(()),
@@ -159,7 +159,7 @@ impl Platform {
             backup_key: Kek::generate(),
             holders: self.holders.clone(),
             certificate_issuers: self.certificate_issuers.clone(),
-            answers: remembered_answers(),
+            answers: RememberedAnswers::default(),
             calendar: Calendar::default(),
             time: self.time.clone(),
             token_references: futures_util::lock::Mutex::new(()),

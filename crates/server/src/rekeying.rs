@@ -99,6 +99,18 @@ impl Rekeying {
 
     async fn work(self: Arc<Self>) {
         loop {
+            self.finish().await;
+            self.running.store(false, Ordering::SeqCst);
+            // Somebody may have asked anew since the last look, and was told that it is under way.
+            let again = !self.stop.is_cancelled() && self.keys.is_pending().await.unwrap_or(false);
+            if !again || self.running.swap(true, Ordering::SeqCst) {
+                break;
+            }
+        }
+    }
+
+    async fn finish(&self) {
+        loop {
             let progress = Arc::new(Progress::default());
             self.show(|shown| {
                 shown.progress = Arc::clone(&progress);
@@ -135,7 +147,6 @@ impl Rekeying {
                 }
             }
         }
-        self.running.store(false, Ordering::SeqCst);
     }
 
     fn show(&self, change: impl FnOnce(&mut Shown)) {

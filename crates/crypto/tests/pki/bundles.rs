@@ -42,7 +42,7 @@ fn what_we_write_we_read() {
     for spec in SPECS {
         let made = bundle(spec);
         for text in PASSWORDS {
-            let file = write_pfx(&made, &password(text)).unwrap();
+            let file = write_pfx(&made, 0, &password(text)).unwrap();
             let read = read_pfx(file.expose(Reason::Test), &password(text), ChainOrder::AsGiven).unwrap();
             assert!(read.key.matches(made.key.expose(Reason::Test)) && same(&made, &read), "{spec:?}");
             let wrong = read_pfx(file.expose(Reason::Test), &password("wrong"), ChainOrder::AsGiven);
@@ -59,7 +59,7 @@ fn openssl_opens_what_we_write() {
     for spec in SPECS {
         let made = bundle(spec);
         for text in PASSWORDS {
-            openssl.write("made.pfx", write_pfx(&made, &password(text)).unwrap().expose(Reason::Test));
+            openssl.write("made.pfx", write_pfx(&made, 0, &password(text)).unwrap().expose(Reason::Test));
             openssl.write("password", format!("{text}\n").as_bytes());
             openssl.run("pkcs12 -in made.pfx -passin file:password -noenc -out opened.pem");
             let opened = SecretString::from_utf8(SecretBytes::new(openssl.read("opened.pem"))).unwrap();
@@ -142,7 +142,7 @@ fn pythons_cryptography_opens_ours_and_we_open_its() {
     for spec in [KeySpec::Rsa2048, KeySpec::P256K] {
         let made = bundle(spec);
         for text in PASSWORDS {
-            place.write("in.pfx", write_pfx(&made, &password(text)).unwrap().expose(Reason::Test));
+            place.write("in.pfx", write_pfx(&made, 0, &password(text)).unwrap().expose(Reason::Test));
             let output = place.run_program(&python, &["script.py", text]);
             let said = crate::support::text(&output);
             assert!(output.status.success() && said.contains("CN=a.contoso.com"), "{spec:?}: {said}");
@@ -157,7 +157,7 @@ fn pythons_cryptography_opens_ours_and_we_open_its() {
 #[test]
 fn a_file_that_asks_for_too_much_work_is_refused_at_once() {
     let made = bundle(KeySpec::P256);
-    let file = write_pfx(&made, &password("")).unwrap();
+    let file = write_pfx(&made, 0, &password("")).unwrap();
     let file = file.expose(Reason::Test);
     let begun = std::time::Instant::now();
     // The key derivations of the bags, without a MAC before them.

@@ -68,7 +68,7 @@ fn cut_questions_are_refused() {
 #[test]
 fn cut_and_changed_files_with_keys_are_refused() {
     let made = bundle(KeySpec::P256);
-    let file = write_pfx(&made, &password("")).unwrap();
+    let file = write_pfx(&made, 0, &password("")).unwrap();
     let file = file.expose(Reason::Test);
     let opens = |file: &[u8]| read_pfx(file, &password(""), ChainOrder::LeafFirst).is_ok();
     cut("a PKCS#12 file", file, opens);

@@ -25,7 +25,7 @@ fn text(text: &str) -> SecretString {
 }
 
 fn pfx(bundle: &Bundle, password: &str) -> SecretString {
-    let file = write_pfx(bundle, &text(password)).expect("a file");
+    let file = write_pfx(bundle, 0, &text(password)).expect("a file");
     text(&BASE64.encode(file.expose(Reason::Test)))
 }
 

@@ -141,7 +141,13 @@ impl Pkcs11Hsm {
             .admit()
             .map_err(|retry_after_seconds| HsmError::Unavailable { retry_after_seconds })?;
         let deadline = if request.makes_a_key() { self.generate_deadline } else { self.call_deadline };
-        match self.workers.call(request, deadline).await {
+        let unavailable = HsmError::Unavailable { retry_after_seconds: limits::RETRY_AFTER_SECONDS };
+        let Ok(answer) = self.workers.call(request, deadline).await else {
+            // No verdict: a burst of callers must not close the way to a token that works.
+            tracing::debug!("too many calls wait for the token");
+            return Err(unavailable);
+        };
+        match answer {
             Ok(reply) => {
                 permit.answered();
                 Ok(reply)
@@ -159,7 +165,7 @@ impl Pkcs11Hsm {
             Err(Fault::Lost(reason) | Fault::Failed(reason)) => {
                 permit.failed();
                 tracing::warn!(reason, "the token does not answer as it should");
-                Err(HsmError::Unavailable { retry_after_seconds: limits::RETRY_AFTER_SECONDS })
+                Err(unavailable)
             }
         }
     }

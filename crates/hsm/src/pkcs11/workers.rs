@@ -52,6 +52,10 @@ const FINISHED: u8 = 2;
 /// The deadline passed first.
 const EXPIRED: u8 = 3;
 
+/// A call was not begun, because too many came at once. It says nothing of the token, which was not asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Busy;
+
 impl Workers {
     /// Starts the threads; each connects when it has its first request.
     pub fn start(connector: Arc<dyn Connector>, count: usize) -> io::Result<Self> {
@@ -73,7 +77,7 @@ impl Workers {
     }
 
     /// Has `request` done by some thread.
-    pub async fn call(&self, request: Request, deadline: Duration) -> Result<Reply, Fault> {
+    pub async fn call(&self, request: Request, deadline: Duration) -> Result<Result<Reply, Fault>, Busy> {
         let until = Instant::now() + deadline;
         let answer = self.answer(request, deadline, until).await;
         if Instant::now() >= until {
@@ -82,16 +86,21 @@ impl Workers {
         answer
     }
 
-    async fn answer(&self, request: Request, deadline: Duration, until: Instant) -> Result<Reply, Fault> {
+    async fn answer(
+        &self,
+        request: Request,
+        deadline: Duration,
+        until: Instant,
+    ) -> Result<Result<Reply, Fault>, Busy> {
         let (answer, mut answered) = oneshot::channel();
         let stage = Arc::new(AtomicU8::new(WAITING));
         if self.stuck() >= self.count {
-            return Err(Fault::Failed("every connection to the token hangs".into()));
+            return Ok(Err(Fault::Failed("every connection to the token hangs".into())));
         }
         {
             let mut queue = self.shared.queue();
             if queue.jobs.len() >= limits::QUEUE_MAX {
-                return Err(Fault::Failed("too many calls wait for the token".into()));
+                return Err(Busy);
             }
             queue.jobs.push_back(Job { request, until, answer, stage: Arc::clone(&stage) });
         }
@@ -102,8 +111,8 @@ impl Workers {
             waited = tokio::time::timeout(limits::END_GRACE, &mut answered).await;
         }
         match waited {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(Fault::Failed("the thread of the token ended".into())),
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Ok(Err(Fault::Failed("the thread of the token ended".into()))),
             Err(_) => {
                 // Counted before the stage says so: the thread takes off what it finds expired.
                 self.shared.stuck.fetch_add(1, Ordering::SeqCst);
@@ -111,13 +120,16 @@ impl Workers {
                 if found != RUNNING {
                     self.shared.stuck.fetch_sub(1, Ordering::SeqCst);
                 }
+                if found == WAITING {
+                    return Err(Busy);
+                }
                 // It came back at the last moment: what it made must not be lost.
                 if found == FINISHED
                     && let Ok(answer) = answered.await
                 {
-                    return answer;
+                    return Ok(answer);
                 }
-                Err(Fault::Failed(format!("the token did not answer in {} ms", deadline.as_millis())))
+                Ok(Err(Fault::Failed(format!("the token did not answer in {} ms", deadline.as_millis()))))
             }
         }
     }

@@ -239,6 +239,11 @@ fn the_queue_before_a_token_is_bounded_and_what_waited_too_long_is_not_done() {
         for call in calls {
             assert!(is_unavailable(call.await.unwrap()));
         }
+        assert_eq!(
+            hsm.state().breaker,
+            Position::Closed,
+            "one call failed, and the others say nothing of the token"
+        );
         token.set(Mood::Works);
         until(|| hsm.state().stuck == 0).await;
         assert_eq!(token.count(&token.performed), 1, "the others were never begun");

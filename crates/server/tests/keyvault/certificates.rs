@@ -189,7 +189,7 @@ async fn a_file_with_key_and_certificate_is_taken_over_and_given_back() {
     let bench = Bench::new(52).await;
     let elsewhere = Elsewhere::new();
     let bundle = elsewhere.bundle();
-    let file = write_pfx(&bundle, &text("open sesame")).unwrap();
+    let file = write_pfx(&bundle, 0, &text("open sesame")).unwrap();
     let value = BASE64.encode(file.expose(Reason::Test));
     let import = |pwd: &str| json!({"value": value, "pwd": pwd, "tags": {"a": "b"}});
     let imported = bench.done("POST", "/certificates/theirs/import", import("open sesame")).await;

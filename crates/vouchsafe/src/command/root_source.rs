@@ -175,7 +175,10 @@ pub fn deliver(directory: &Path, shares: &[ShareFile]) -> io::Result<()> {
         file.write_all(share.text().as_bytes())?;
         file.sync_all()?;
     }
-    Ok(())
+    // Their names must be durable, too, before the record says that there are no other shares.
+    std::fs::File::open(directory)?.sync_all()?;
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+    std::fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn file_name(name: &str) -> String {

@@ -43,7 +43,7 @@ impl Stage<'_> {
         self.journey.keep_key("an imported PKCS #12 file", &numbers_of(&key));
         let bundle = elsewhere.bundle_for(&key);
         let password = self.journey.secret("the password of an imported file");
-        let file = write_pfx(&bundle, &text(&password)).unwrap();
+        let file = write_pfx(&bundle, 0, &text(&password)).unwrap();
         let file = BASE64.encode(file.expose(Reason::Test));
         let name = self.journey.name();
         let import = format!("/certificates/{name}/import");

@@ -22,9 +22,14 @@ const ITERATIONS: NonZeroU32 = NonZeroU32::new(100_000).expect("it is not zero")
 /// Iterations where the password is empty and everybody knows it.
 const ITERATIONS_WITHOUT_PASSWORD: NonZeroU32 = NonZeroU32::new(2_048).expect("it is not zero");
 
-/// Makes a PKCS#12 file of a key and its certificates; the first certificate is marked as the key's.
-pub fn write_pfx(bundle: &Bundle, password: &SecretString) -> Result<SecretBytes, BuildRefused> {
-    write(Some(&bundle.key), &bundle.chain, password)
+/// Makes a PKCS#12 file of a key and its certificates, of which the one at `leaf_at` is marked as the key's: readers
+/// find each other's counterpart by the mark (`localKeyId`, RFC 2985 §5.5.2) and not by the order.
+pub fn write_pfx(
+    bundle: &Bundle,
+    leaf_at: usize,
+    password: &SecretString,
+) -> Result<SecretBytes, BuildRefused> {
+    write(Some((&bundle.key, leaf_at)), &bundle.chain, password)
 }
 
 /// Makes a PKCS#12 file of certificates only, for a key that does not leave.
@@ -36,7 +41,7 @@ pub fn write_certificates_pfx(
 }
 
 fn write(
-    key: Option<&SecretBytes>,
+    key: Option<(&SecretBytes, usize)>,
     chain: &[Vec<u8>],
     password: &SecretString,
 ) -> Result<SecretBytes, BuildRefused> {
@@ -45,13 +50,13 @@ fn write(
     file(key, chain, &password).map(SecretBytes::new).ok_or(BuildRefused::TooLarge)
 }
 
-fn file(key: Option<&SecretBytes>, chain: &[Vec<u8>], password: &Password) -> Option<Vec<u8>> {
+fn file(key: Option<(&SecretBytes, usize)>, chain: &[Vec<u8>], password: &Password) -> Option<Vec<u8>> {
     let iterations = if password.is_empty() { ITERATIONS_WITHOUT_PASSWORD } else { ITERATIONS };
-    let leaf = key.and(chain.first()).map(|leaf| sha1(leaf));
+    let leaf = key.and_then(|(_, leaf_at)| chain.get(leaf_at)).map(|leaf| sha1(leaf));
     let certificates = certificate_safe(chain, leaf, password, iterations)?;
     let certificates = AnyRef::from_der(&certificates).ok()?;
     let mut safes = vec![ContentInfo { kind: ENCRYPTED_DATA, content: certificates }.to_der().ok()?];
-    if let Some(key) = key {
+    if let Some((key, _)) = key {
         let keys = key_safe(key, leaf, password, iterations)?;
         let keys = AnyRef::from_der(&keys).ok()?;
         safes.push(ContentInfo { kind: DATA, content: keys }.to_der().ok()?);
@@ -79,9 +84,9 @@ fn certificate_safe(
     iterations: NonZeroU32,
 ) -> Option<Vec<u8>> {
     let mut bags = Vec::new();
-    for (place, certificate) in chain.iter().enumerate() {
+    for certificate in chain {
         let bag = CertificateBag { kind: X509_CERTIFICATE, bytes: OctetStringRef::new(certificate).ok()? };
-        let mark = leaf.filter(|_| place == 0);
+        let mark = leaf.filter(|leaf| *leaf == sha1(certificate));
         bags.push(bag_der(CERTIFICATE_BAG, &bag.to_der().ok()?, mark)?);
     }
     let plain = Zeroizing::new(sequence(&bags)?);

@@ -47,10 +47,10 @@ impl Platform {
         let key = PrivateKey::from_material(key.spec, &material).map_err(|e| Fault::Broken(e.to_string()))?;
         let pkcs8 =
             key.to_pkcs8().ok_or_else(|| Fault::Broken("a key pair has no PKCS#8 form".to_owned()))?;
-        let bundle = Bundle { key: pkcs8, chain: certificate.chain };
+        let (leaf_at, bundle) = (certificate.leaf_at, Bundle { key: pkcs8, chain: certificate.chain });
         match form {
             ContentType::Pem => Ok((bytes(write_pem(&bundle)), previous)),
-            ContentType::Pkcs12 => Ok((base64(&write_pfx(&bundle, &no_password())?), previous)),
+            ContentType::Pkcs12 => Ok((base64(&write_pfx(&bundle, leaf_at, &no_password())?), previous)),
         }
     }
 }

@@ -48,7 +48,7 @@ pub use policy::{
     X509Properties,
 };
 pub use read::{ReadCertificate, ReadPending};
-pub(crate) use revocation::{RememberedAnswers, remembered_answers};
+pub(crate) use revocation::RememberedAnswers;
 
 use std::collections::BTreeMap;
 

@@ -2,6 +2,7 @@
 //! RFC 6960). The lists and answers are for whoever asks, without a token.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use vouchsafe_crypto::Reason;
 use vouchsafe_crypto::digest::sha256;
@@ -39,11 +40,43 @@ pub(crate) struct RememberedAnswer {
 }
 
 /// Answers remembered by the digest of vault, authority and question.
-pub(crate) type RememberedAnswers = moka::sync::Cache<[u8; 32], RememberedAnswer>;
+pub(crate) struct RememberedAnswers {
+    known: moka::sync::Cache<[u8; 32], RememberedAnswer>,
+    /// How often all was forgotten.
+    forgotten: AtomicU64,
+}
 
-/// A place for answers to be remembered in.
-pub(crate) fn remembered_answers() -> RememberedAnswers {
-    moka::sync::Cache::new(limits::OCSP_ANSWERS_MAX)
+impl Default for RememberedAnswers {
+    fn default() -> Self {
+        Self { known: moka::sync::Cache::new(limits::OCSP_ANSWERS_MAX), forgotten: AtomicU64::new(0) }
+    }
+}
+
+impl RememberedAnswers {
+    /// The moment at which somebody begins to look at what an answer will say.
+    fn now(&self) -> u64 {
+        self.forgotten.load(Ordering::SeqCst)
+    }
+
+    fn get(&self, question: &[u8; 32], now: Timestamp) -> Option<Arc<[u8]>> {
+        self.known.get(question).filter(|known| known.given_until > now).map(|known| known.answer)
+    }
+
+    /// Remembers an answer, unless something was revoked since `moment`: it may be the very thing that it calls good.
+    fn remember(&self, moment: u64, question: [u8; 32], answer: RememberedAnswer) {
+        if moment == self.now() {
+            self.known.insert(question, answer);
+        }
+        // Or meanwhile: whoever counts first forgets after it, and whoever counts later forgets what was just put there.
+        if moment != self.now() {
+            self.known.invalidate(&question);
+        }
+    }
+
+    fn forget_all(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.known.invalidate_all();
+    }
 }
 
 pub(super) fn reason_from_code(code: u32) -> Option<RevocationReason> {
@@ -122,8 +155,9 @@ impl Platform {
             let done = (head.noun.name, changed, admitted.vault);
             (self.attempt(intent, commit, done, context).await?, admitted.tenant)
         });
+        // A commit whose answer was lost may have happened, too.
+        self.answers.forget_all();
         if let (Ok(_), Some((partition, id, scope))) = (&done, at) {
-            self.answers.invalidate_all();
             if let Err(error) = self.refresh_list(context, partition, &scope, id).await {
                 tracing::warn!(%error, "a revocation list could not be signed yet");
             }
@@ -246,9 +280,10 @@ impl Platform {
         let [question] = asked.questions() else { return Err(not_answered()) };
         let digest = question.digest().map_err(|e| Error::BadParameter(e.to_string()))?;
         let digest = sha256(&[vault.canonical().as_bytes(), id.0.as_bytes(), &digest].concat());
-        if let Some(known) = self.answers.get(&digest).filter(|known| known.given_until > context.now) {
-            return Ok(known.answer);
+        if let Some(known) = self.answers.get(&digest, context.now) {
+            return Ok(known);
         }
+        let moment = self.answers.now();
         let (partition, authority, scope) = self.public_authority(vault, id).await?;
         let own =
             ParsedCertificate::from_der(&authority.certificate).map_err(|e| Fault::Broken(e.to_string()))?;
@@ -274,7 +309,7 @@ impl Platform {
         self.trail.record(entry).await?;
         let answer: Arc<[u8]> = answer.into();
         let given_until = context.now.plus(limits::OCSP_LIFETIME / 2);
-        self.answers.insert(digest, RememberedAnswer { answer: Arc::clone(&answer), given_until });
+        self.answers.remember(moment, digest, RememberedAnswer { answer: Arc::clone(&answer), given_until });
         Ok(answer)
     }
 
@@ -296,4 +331,26 @@ impl Platform {
 pub(super) fn is_due(found: &Found<CertificateAuthority>, now: Timestamp) -> bool {
     let half = limits::REVOCATION_LIST_LIFETIME / 2;
     found.noun.list_stale || now.plus(half) >= found.noun.list_next_update
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_was_begun_before_a_revocation_is_not_remembered_after_it() {
+        let answers = RememberedAnswers::default();
+        let now = Timestamp::from_seconds(1_000);
+        let answer =
+            || RememberedAnswer { answer: Arc::from([1]), given_until: now.plus(limits::OCSP_LIFETIME) };
+        let begun = answers.now();
+        answers.remember(begun, [1; 32], answer());
+        assert!(answers.get(&[1; 32], now).is_some());
+        answers.forget_all();
+        assert!(answers.get(&[1; 32], now).is_none());
+        answers.remember(begun, [1; 32], answer());
+        assert!(answers.get(&[1; 32], now).is_none(), "it may call good what was revoked meanwhile");
+        answers.remember(answers.now(), [1; 32], answer());
+        assert!(answers.get(&[1; 32], now).is_some());
+    }
 }
