@@ -157,10 +157,10 @@ impl Platform {
         });
         // A commit whose answer was lost may have happened, too.
         self.answers.forget_all();
-        if let (Ok(_), Some((partition, id, scope))) = (&done, at) {
-            if let Err(error) = self.refresh_list(context, partition, &scope, id).await {
-                tracing::warn!(%error, "a revocation list could not be signed yet");
-            }
+        if let (Ok(_), Some((partition, id, scope))) = (&done, at)
+            && let Err(error) = self.refresh_list(context, partition, &scope, id).await
+        {
+            tracing::warn!(%error, "a revocation list could not be signed yet");
         }
         done
     }
