@@ -23,9 +23,11 @@ fn lives_under(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name of the program may hold spaces and brackets of its own.
     let (_, rest) = stat.rsplit_once(") ")?;
-    let mut fields = rest.split(' ');
-    let state = fields.next()?;
-    fields.next()?.parse().ok().filter(|_| !matches!(state, "Z" | "X"))
+    let fields: Vec<&str> = rest.split(' ').collect();
+    let (state, parent, threads) = (*fields.first()?, fields.get(1)?, *fields.get(17)?);
+    // What it held is let go of by its last thread, and the first one may be gone before that.
+    let has_ended = matches!(state, "Z" | "X") && matches!(threads, "0" | "1");
+    parent.parse().ok().filter(|_| !has_ended)
 }
 
 /// Sends a signal; whether there was somebody to get it.
