@@ -257,6 +257,9 @@ fn writers_and_readers_do_not_notice_that_keys_are_replaced_and_destroyed() {
             let prefix =
                 Prefix { partition: vault(1, 1), kind: Kind::SecretValue, outer: Some("busy".into()) };
             while !reader_done.load(Ordering::SeqCst) {
+                // Nothing in memory makes it wait: without this it might keep a thread, and whoever is to run there next,
+                // for ever.
+                tokio::task::yield_now().await;
                 all_is_there(&reader_store).await;
                 assert_eq!(reader_store.scan(&prefix, None, 1000).await.unwrap().records.len(), many);
             }
