@@ -109,7 +109,9 @@ fn we_open_what_openssl_writes() {
                 assert_eq!(given.chain.len(), 3);
                 if !export.contains("NONE") {
                     let wrong = read_pfx(&file, &password("wrong"), ChainOrder::AsGiven);
-                    assert!(wrong.is_err(), "{export} with a wrong password");
+                    // Without a MAC the padding is right once in 256 times; then what comes out is no key.
+                    let no_key = |read: Bundle| PrivateKey::from_pkcs8(&read.key).is_err();
+                    assert!(wrong.map_or(true, no_key), "{export} with a wrong password");
                 }
             }
         }
