@@ -346,7 +346,7 @@ async fn versions_and_lists_say_what_is_asked_for_and_nothing_is_waited_for_unas
 #[tokio::test(flavor = "multi_thread")]
 async fn the_password_of_an_issuer_comes_from_a_file() {
     let directory = ["--acme-directory", "public=https://acme.example.test/directory"];
-    let desk = Desk::with(&[&directory[..], &["--acme-http-listen", "127.0.0.1:0"]].concat()).await;
+    let desk = Desk::with(&[&directory[..], &["--http-listen", "127.0.0.1:0"]].concat()).await;
     let account = ["issuer", "set", "acme", "--provider", "Acme", "--account", "public/one"];
     desk.refused("pwd must be the MAC key", &account);
     for (file, text) in [("wrong", "no base64url!\n"), ("key", "c2VjcmV0\n")] {
