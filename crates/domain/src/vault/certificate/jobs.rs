@@ -422,8 +422,10 @@ fn due(
     let due = actions.map(|action| action.due(not_before, expires, months)).min()?;
     Some(match wanted {
         // However short a life an issuer gives, versions are not made in a row.
-        LifetimeActionType::AutoRenew => due.max(version.created.plus(limits::RENEWAL_RETRY)),
-        LifetimeActionType::EmailContacts => due,
+        LifetimeActionType::AutoRenew if version.previous.is_some() => {
+            due.max(version.created.plus(limits::RENEWAL_RETRY))
+        }
+        LifetimeActionType::AutoRenew | LifetimeActionType::EmailContacts => due,
     })
 }
 

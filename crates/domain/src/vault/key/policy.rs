@@ -220,8 +220,8 @@ impl RotationPolicy {
     /// The moment at which `action` is due for a version made and expiring then; never, if absent.
     ///
     /// INVARIANT: no version that a rotation makes is due for the next one when it is made, whatever its policy says:
-    /// a store may have policies that were accepted by another rule. Only a version that expires before has no such
-    /// time, and is followed when it does.
+    /// a store may have policies that were accepted by another rule. A version that expires sooner than such a one was
+    /// given its date by a user, and is followed when the user's date says so.
     pub(super) fn due(
         &self,
         action: RotationAction,
@@ -234,12 +234,13 @@ impl RotationPolicy {
             LifetimeTrigger::BeforeExpiry(span) => {
                 let expires = expires?;
                 let due = span.before(expires);
+                let as_rotated = self.expiry.is_some_and(|expiry| expires >= expiry.after(created));
                 match action {
-                    RotationAction::Notify => Some(due),
-                    RotationAction::Rotate => {
+                    RotationAction::Rotate if as_rotated => {
                         let least = Span::of_days(limits::ROTATION_TRIGGER_DAYS_MIN).after(created);
                         Some(due.max(least.min(expires)))
                     }
+                    RotationAction::Rotate | RotationAction::Notify => Some(due),
                 }
             }
         }
