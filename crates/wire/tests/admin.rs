@@ -176,7 +176,8 @@ fn answers_have_snake_case_names() {
     assert_eq!(serde_json::to_value(read).unwrap(), endpoints);
     let status = json!({
         "version": "0.1.0", "ready": true, "started_at": "2026-01-01T00:00:00Z", "endpoints": endpoints,
-        "log": {"size": 3, "checkpoint_size": 2, "verifier": "v"}
+        "log": {"size": 3, "checkpoint_size": 2, "verifier": "v"},
+        "clock": {"standing": "behind", "seconds": 61, "now": "2026-01-01T00:00:01Z"}
     });
     let read: Status = parse(status.to_string().as_bytes(), &BUDGET).unwrap();
     assert_eq!(serde_json::to_value(read).unwrap(), status);
