@@ -2,8 +2,8 @@
 //!
 //! It is started by [`ModuleProcesses`](super::process::ModuleProcesses) and by nobody else. It ends when the other side
 //! of the socket is gone, and, once it is logged in, is ended by the kernel with the thread that started it. One that is
-//! still logging in then has a few seconds to finish, and is ended whatever its module does. Keys that pass through it or that a module keeps in its memory can be read by no debugger of the same user, and are in no core
-//! image.
+//! still logging in then has a few seconds to finish, and is ended whatever its module does. Keys that pass through it or
+//! that a module keeps in its memory can be read by no debugger of the same user, and are in no core image.
 
 use std::io;
 use std::os::fd::AsFd;
